@@ -1,0 +1,88 @@
+// The attention ranker: embeddings → multi-head dot target attention over each history → MLP → one
+// probability per task. Reference forward and the backward pass; DESIGN's formulas are in
+// docs/model.md.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "model/batch.h"
+#include "model/schema.h"
+
+namespace heed::model {
+
+struct RankerConfig {
+  Schema schema;
+  uint32_t embedding_width = 16;
+  uint32_t attention_heads = 2;
+  uint32_t attention_width = 32;  // of all heads together
+  std::vector<uint32_t> hidden = {256, 128};
+  bool mean_pool = true;     // the mean of the history beside its attention
+  float dropout = 0.0f;      // on hidden layers, in training only
+  uint32_t admit_after = 1;  // a key gets a row of its own when seen so often
+};
+
+// One family of numbers for all optimisers; what a kind does not use is ignored.
+struct OptimizerConfig {
+  enum class Kind : uint8_t { kAdam, kAdagrad };
+  Kind dense = Kind::kAdam;
+  Kind tables = Kind::kAdam;  // touched rows only ("lazy"); Adagrad keeps one sum a row
+  float dense_rate = 1e-3f;
+  float table_rate = 1e-3f;
+  float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
+  float dense_l2 = 0.0f, table_l2 = 0.0f;
+  float clip_norm = 0.0f;  // of the dense gradient; 0: none
+};
+
+struct Attention {  // of one sequence
+  // [N, heads, tokens + 1] as one run per candidate, candidate n starting at starts[n]; within it
+  // head-major; the last weight of each head is the null slot's. Each head sums to 1.
+  std::vector<float> weights;
+  std::vector<size_t> starts;  // [N]
+};
+
+struct Scores {
+  std::vector<float> logits;         // [N, T]
+  std::vector<float> probabilities;  // [N, T], calibrated
+  std::vector<Attention> attention;  // one per sequence when asked for
+};
+
+class Ranker {
+ public:
+  static Result<std::unique_ptr<Ranker>> Create(const RankerConfig& config, uint64_t seed);
+  // File format: docs/formats/model.md; checksummed, written whole, a damaged one is kCorruption.
+  static Result<std::unique_ptr<Ranker>> Load(const std::string& path);
+  static Result<std::unique_ptr<Ranker>> Parse(std::string_view bytes);  // what Load reads
+  Status Save(const std::string& path) const;
+  std::string Serialize() const;
+  ~Ranker();
+
+  const RankerConfig& config() const;
+
+  // Thread-safe with itself, not with training. `batch` must Validate.
+  Status Forward(const Batch& batch, bool with_attention, Scores* scores) const;
+
+  // Training: one thread. Means and deviations of numerics first, once, from the training rows.
+  void SetNumericScaling(const std::vector<float>& mean, const std::vector<float>& deviation);
+  // Forward, backward, update; returns the mean weighted loss before the update. Deterministic.
+  // A non-finite loss or gradient updates nothing and is kInvalidArgument.
+  Result<double> TrainStep(const Batch& batch, const OptimizerConfig& optimizer);
+  // Multiplies the rates of later steps (schedules).
+  void SetRateScale(float scale);
+  // Per task, p = sigmoid(scale * logit + shift): Platt, fitted on held-out rows by train/.
+  void SetCalibration(const std::vector<float>& scale, const std::vector<float>& shift);
+
+  // A deep copy of weights, tables and optimiser state, for early stopping and averaging.
+  std::unique_ptr<Ranker> Copy() const;
+  uint64_t parameter_count() const;
+
+ private:
+  struct Impl;
+  explicit Ranker(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace heed::model
