@@ -20,9 +20,16 @@ struct RankerConfig {
   uint32_t attention_heads = 2;
   uint32_t attention_width = 32;  // of all heads together
   std::vector<uint32_t> hidden = {256, 128};
-  bool mean_pool = true;     // the mean of the history beside its attention
-  float dropout = 0.0f;      // on hidden layers, in training only
-  uint32_t admit_after = 1;  // a key gets a row of its own when seen so often
+  bool mean_pool = true;         // the mean of the history beside its attention
+  bool null_slot = true;         // attention may answer "nothing here" (nn/attention.h)
+  bool wide = false;             // a linear part beside the MLP: T weights a key, T a number
+  float dropout = 0.0f;          // on hidden layers, in training only
+  uint32_t admit_after = 1;      // a key gets a row of its own when seen so often
+  float init_deviation = 0.01f;  // of the numbers of a new embedding row
+  float initial_decay = 0.1f;    // lambda of every head before training
+  float age_scale_s = 3600.0f;   // tau: attention sees log1p(age / tau)
+  float numeric_clip = 5.0f;     // standardised numbers are cut off at +- this
+  bool operator==(const RankerConfig&) const = default;
 };
 
 // One family of numbers for all optimisers; what a kind does not use is ignored.
@@ -68,8 +75,17 @@ class Ranker {
   // Training: one thread. Means and deviations of numerics first, once, from the training rows.
   void SetNumericScaling(const std::vector<float>& mean, const std::vector<float>& deviation);
   // Forward, backward, update; returns the mean weighted loss before the update. Deterministic.
-  // A non-finite loss or gradient updates nothing and is kInvalidArgument.
+  // The loss is sum_t loss_weight_t sum_n weight_n bce / sum_n weight_n over known labels.
+  // A non-finite loss or gradient changes no weight and is kInvalidArgument (the batch's keys have
+  // been counted all the same).
   Result<double> TrainStep(const Batch& batch, const OptimizerConfig& optimizer);
+  // Counts the batch's keys towards admission, and nothing else: a pass over the training rows
+  // before the first step makes admission follow the counts of the whole set. Then turn counting in
+  // TrainStep off, or every epoch counts again.
+  Status CountKeys(const Batch& batch);
+  void SetCounting(bool counting);
+  // Before the first step: the head's biases, one a task (log-odds of the task's base rate).
+  void SetTaskBias(const std::vector<float>& bias);
   // Multiplies the rates of later steps (schedules).
   void SetRateScale(float scale);
   // Per task, p = sigmoid(scale * logit + shift): Platt, fitted on held-out rows by train/.
