@@ -1,0 +1,16 @@
+// Platt scaling: p = sigmoid(scale * logit + shift), fitted by maximum likelihood on held-out rows.
+#pragma once
+
+#include <span>
+
+namespace heed::train {
+
+struct Calibration {
+  float scale = 1.0f, shift = 0.0f;
+};
+
+// Newton's method on a convex problem; rows with a NaN label are left out. A weak pull towards the
+// identity (one row's worth) keeps separable or one-class rows finite. O(rows * ~10).
+Calibration FitPlatt(std::span<const float> logits, std::span<const float> labels);
+
+}  // namespace heed::train

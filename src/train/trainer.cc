@@ -1,0 +1,292 @@
+#include "train/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "base/hash.h"
+#include "base/random.h"
+#include "train/calibration.h"
+#include "train/evaluate.h"
+#include "train/metrics.h"
+#include "train/suggest.h"
+
+namespace heed::train {
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kProgressEveryS = 0.2;
+constexpr size_t kLossWindow = 50;  // steps
+
+double Now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// The factor on the rates at `step` of `planned`.
+double RateScale(const TrainOptions& options, uint64_t step, uint64_t planned) {
+  const double done =
+      static_cast<double>(step) / static_cast<double>(std::max<uint64_t>(planned, 1));
+  double scale = 1;
+  if (options.schedule == TrainOptions::Schedule::kLinear) scale = 1 - done;
+  if (options.schedule == TrainOptions::Schedule::kCosine) {
+    scale = 0.5 * (1 + std::cos(std::numbers::pi * done));
+  }
+  const double rise = options.warmup * static_cast<double>(planned);
+  return rise > 0 ? scale * std::min(1.0, static_cast<double>(step + 1) / rise) : scale;
+}
+
+// One training from the first weights on. The phases differ in rows, vocabulary and end.
+class Run {
+ public:
+  struct Plan {
+    std::string phase;
+    std::vector<uint32_t> samples;
+    Vocabulary vocabulary;
+    double epochs;       // the schedule's length
+    double stop_epochs;  // where to end
+    bool judge;          // early stopping on the valid rows
+  };
+
+  Run(const Dataset& data, const model::RankerConfig& config, const TrainOptions& options,
+      Plan plan, const ProgressCallback& progress, const std::atomic<bool>* stop)
+      : data_(data),
+        config_(config),
+        options_(options),
+        plan_(std::move(plan)),
+        progress_(progress),
+        stop_(stop) {}
+
+  Result<TrainResult> Go() {
+    HEED_RETURN_IF_ERROR(Start());
+    const size_t rows = plan_.samples.size();
+    const uint64_t per_epoch = (rows + options_.batch_size - 1) / options_.batch_size;
+    const uint64_t planned = Steps(plan_.epochs, per_epoch),
+                   last = Steps(plan_.stop_epochs, per_epoch);
+    const uint64_t judge_every =
+        options_.evaluate_every_steps > 0 ? options_.evaluate_every_steps : per_epoch;
+    std::vector<uint32_t> order;
+    model::Batch batch;
+    uint32_t without_gain = 0;
+    while (step_ < last) {
+      if (stop_ != nullptr && stop_->load(std::memory_order_relaxed)) {
+        result_.stopped = true;
+        break;
+      }
+      const uint64_t in_epoch = step_ % per_epoch;
+      if (in_epoch == 0) order = Shuffled(step_ / per_epoch);
+      const size_t first = in_epoch * options_.batch_size;
+      const size_t count = std::min<size_t>(options_.batch_size, rows - first);
+      data_.FillBatch({Setting::kOnline, plan_.vocabulary}, std::span(order).subspan(first, count),
+                      &batch);
+      ranker_->SetRateScale(static_cast<float>(RateScale(options_, step_, planned)));
+      const Result<double> loss = ranker_->TrainStep(batch, options_.optimizer);
+      if (!loss.ok()) {
+        return loss.status().Within(plan_.phase + ", step " + std::to_string(step_ + 1) + ": ");
+      }
+      ++step_;
+      result_.rows_seen += count;
+      losses_.push_back(loss.value());
+      Report(last, kNan);
+      if (!plan_.judge || !(step_ % judge_every == 0 || step_ == last)) continue;
+      HEED_ASSIGN_OR_RETURN(const bool gained, Judge(per_epoch, last));
+      without_gain = gained ? 0 : without_gain + 1;
+      if (without_gain > 0 && without_gain >= options_.patience) break;
+    }
+    return Finish(per_epoch);
+  }
+
+ private:
+  static uint64_t Steps(double epochs, uint64_t per_epoch) {
+    return std::max<uint64_t>(
+        1, static_cast<uint64_t>(std::llround(epochs * static_cast<double>(per_epoch))));
+  }
+
+  Status Start() {
+    start_ = Now();
+    HEED_ASSIGN_OR_RETURN(ranker_, model::Ranker::Create(config_, options_.seed));
+    const View view{Setting::kOnline, plan_.vocabulary};
+    std::vector<float> mean, deviation;
+    data_.NumericScaling(view, plan_.samples, &mean, &deviation);
+    ranker_->SetNumericScaling(mean, deviation);
+    ranker_->SetTaskBias(BaseLogOdds());
+    if (config_.admit_after > 1) {
+      // Counting the whole set first, or a key's first sights would all train the "absent" row.
+      model::Batch batch;
+      for (size_t first = 0; first < plan_.samples.size(); first += options_.batch_size) {
+        const size_t count = std::min<size_t>(options_.batch_size, plan_.samples.size() - first);
+        data_.FillBatch(view, std::span(plan_.samples).subspan(first, count), &batch);
+        HEED_RETURN_IF_ERROR(ranker_->CountKeys(batch));
+      }
+      ranker_->SetCounting(false);
+    }
+    return {};
+  }
+
+  std::vector<float> BaseLogOdds() const {
+    std::vector<float> out;
+    for (size_t t = 0; t < data_.schema().tasks.size(); ++t) {
+      double ones = 1, known = 2;  // one imagined row of each class keeps it finite
+      for (const uint32_t sample : plan_.samples) {
+        const float label = data_.label(sample, t);
+        if (!std::isnan(label)) ones += label, known += 1;
+      }
+      out.push_back(static_cast<float>(std::log(ones / (known - ones))));
+    }
+    return out;
+  }
+
+  std::vector<uint32_t> Shuffled(uint64_t epoch) const {
+    std::vector<uint32_t> order = plan_.samples;
+    Random random(MixHash(options_.seed + MixHash(epoch + 1)));
+    random.Shuffle(order);
+    return order;
+  }
+
+  double RecentLoss() const {
+    const size_t n = std::min(losses_.size(), kLossWindow);
+    double sum = 0;
+    for (size_t i = losses_.size() - n; i < losses_.size(); ++i) sum += losses_[i];
+    return n > 0 ? sum / static_cast<double>(n) : kNan;
+  }
+
+  void Report(uint64_t last, double valid) {
+    const double now = Now();
+    const bool due = now - reported_ >= kProgressEveryS || !std::isnan(valid);
+    if (!progress_ || !due) return;
+    reported_ = now;
+    const double elapsed = std::max(now - start_, 1e-9);
+    progress_({.phase = plan_.phase,
+               .step = step_,
+               .steps = last,
+               .rows_per_s = static_cast<double>(result_.rows_seen) / elapsed,
+               .eta_s = elapsed / static_cast<double>(step_) * static_cast<double>(last - step_),
+               .loss = RecentLoss(),
+               .valid = valid});
+  }
+
+  // Measures the valid rows; true when they are a new best.
+  Result<bool> Judge(uint64_t per_epoch, uint64_t last) {
+    HEED_ASSIGN_OR_RETURN(const std::vector<Predictions> predictions,
+                          Predict(*ranker_, data_, {}, data_.samples_of(Split::kValid)));
+    double sum = 0, tasks = 0;
+    for (size_t t = 0; t < predictions.size(); ++t) {
+      if (!options_.stop_task.empty() && options_.stop_task != data_.schema().tasks[t].name)
+        continue;
+      const MetricSet metrics = Measure(predictions[t]);
+      const double metric = options_.stop_metric == TrainOptions::StopMetric::kAuc ? metrics.auc
+                            : options_.stop_metric == TrainOptions::StopMetric::kGauc
+                                ? metrics.gauc
+                                : -metrics.log_loss;
+      if (!std::isnan(metric)) sum += metric, tasks += 1;
+    }
+    const double metric = tasks > 0 ? sum / tasks : kNan;
+    const double epochs = static_cast<double>(step_) / static_cast<double>(per_epoch);
+    result_.valid.push_back({step_, epochs, metric});
+    Report(last, metric);
+    const bool gained = best_ == nullptr || metric > result_.best_metric;
+    if (gained) {
+      best_ = ranker_->Copy();
+      best_step_ = step_;
+      result_.best_metric = metric;
+      best_predictions_ = predictions;
+    }
+    return gained;
+  }
+
+  Result<TrainResult> Finish(uint64_t per_epoch) {
+    if (best_ == nullptr) {  // nothing was judged: the last weights are the result
+      result_.best_metric = kNan;
+      best_ = std::move(ranker_);
+      best_step_ = step_;
+    }
+    if (options_.calibrate && !best_predictions_.empty()) {
+      std::vector<float> scale, shift;
+      for (const Predictions& task : best_predictions_) {
+        const Calibration fit = FitPlatt(task.scores, task.labels);
+        scale.push_back(fit.scale), shift.push_back(fit.shift);
+      }
+      best_->SetCalibration(scale, shift);
+      result_.calibration = {scale, shift};
+    }
+    result_.ranker = std::move(best_);
+    result_.steps = best_step_;
+    result_.best_epochs = static_cast<double>(best_step_) / static_cast<double>(per_epoch);
+    result_.loss = RecentLoss();
+    result_.seconds = Now() - start_;
+    return std::move(result_);
+  }
+
+  const Dataset& data_;
+  const model::RankerConfig& config_;
+  const TrainOptions& options_;
+  Plan plan_;
+  const ProgressCallback& progress_;
+  const std::atomic<bool>* stop_;
+
+  std::unique_ptr<model::Ranker> ranker_, best_;
+  std::vector<Predictions> best_predictions_;
+  uint64_t step_ = 0, best_step_ = 0;
+  double start_ = 0, reported_ = 0;
+  std::vector<double> losses_;
+  TrainResult result_;
+};
+
+Status CheckOptions(const Dataset& data, const model::RankerConfig& config,
+                    const TrainOptions& options) {
+  if (!(config.schema == data.schema())) {
+    return InvalidArgument("the ranker's schema is not the data set's");
+  }
+  if (options.batch_size == 0) return InvalidArgument("'batch_size' must be above 0", "batch_size");
+  if (!(options.epochs > 0)) return InvalidArgument("'epochs' must be above 0", "epochs");
+  if (options.patience == 0) return InvalidArgument("'patience' must be above 0", "patience");
+  std::vector<std::string> tasks;
+  for (const model::TaskSpec& task : data.schema().tasks) tasks.push_back(task.name);
+  if (!options.stop_task.empty() &&
+      std::find(tasks.begin(), tasks.end(), options.stop_task) == tasks.end()) {
+    return InvalidArgument("'stop_task' names no label: '" + options.stop_task + "'" +
+                               Suggestion(options.stop_task, tasks),
+                           "stop_task");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<TrainResult> Train(const Dataset& data, const model::RankerConfig& config,
+                          const TrainOptions& options, const ProgressCallback& progress,
+                          const std::atomic<bool>* stop) {
+  HEED_RETURN_IF_ERROR(CheckOptions(data, config, options));
+  const std::vector<uint32_t>& train = data.samples_of(Split::kTrain);
+  const std::vector<uint32_t>& valid = data.samples_of(Split::kValid);
+  Run fit(data, config, options,
+          {"fit", train, Vocabulary::kTrain, options.epochs, options.epochs, !valid.empty()},
+          progress, stop);
+  HEED_ASSIGN_OR_RETURN(TrainResult first, fit.Go());
+  if (!options.refit || valid.empty() || first.stopped) return first;
+
+  std::vector<uint32_t> all = train;
+  all.insert(all.end(), valid.begin(), valid.end());
+  Run refit(data, config, options,
+            {"refit", std::move(all), Vocabulary::kTrainAndValid, options.epochs, first.best_epochs,
+             false},
+            progress, stop);
+  HEED_ASSIGN_OR_RETURN(TrainResult second, refit.Go());
+  second.rows_seen += first.rows_seen;
+  second.seconds += first.seconds;
+  if (second.stopped) {  // half a refit is worse than the whole fit before it
+    first.stopped = true;
+    return first;
+  }
+  second.valid = std::move(first.valid);
+  second.best_metric = first.best_metric;
+  // No row is held out any more; the first model's calibration is the best estimate there is.
+  if (!first.calibration.first.empty()) {
+    second.ranker->SetCalibration(first.calibration.first, first.calibration.second);
+    second.calibration = std::move(first.calibration);
+  }
+  return second;
+}
+
+}  // namespace heed::train
