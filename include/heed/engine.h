@@ -206,6 +206,11 @@ class Engine {
   EngineStats Stats() const;
   // Ok when events can be recorded and requests answered.
   Status Health() const;
+  // Calls `visit` for each event from `from_sequence` to the end as of the call, in log order; stops
+  // at the first error.
+  Status ReadEvents(
+      uint64_t from_sequence,
+      const std::function<Status(uint64_t sequence, const event::Event& event)>& visit) const;
   // The whole of state, for comparison with a replay (heed inspect, crash tests).
   std::string SerializeState() const;
 
