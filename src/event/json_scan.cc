@@ -31,6 +31,16 @@ int HexValue(char c) {
   return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+// A member's name as the parser would give it; one that holds half a surrogate pair stays as written.
+std::string Unescaped(std::string_view key) {
+  if (key.find('\\') == key.npos) return std::string(key);
+  simdjson::dom::parser parser;
+  std::string_view plain;
+  const std::string quoted = '"' + std::string(key) + '"';
+  if (parser.parse(quoted).get(plain) != simdjson::SUCCESS) return std::string(key);
+  return std::string(plain);
+}
+
 class Scanner {
  public:
   explicit Scanner(std::string_view text) : text_(text) {}
@@ -70,7 +80,7 @@ class Scanner {
       if (level.array) {
         AppendStep(std::to_string(level.index), fault.pointer);
       } else if (level.key.data() != nullptr) {
-        AppendStep(level.key, fault.pointer);
+        AppendStep(Unescaped(level.key), fault.pointer);
       }
     }
     return fault;

@@ -17,7 +17,7 @@ struct ScanFault {
   size_t offset = 0;    // bytes from the start
   size_t line = 1;      // from 1
   size_t column = 1;    // bytes from the line's start, from 1
-  std::string pointer;  // the value it happened in, RFC 6901; keys as written, escapes not undone
+  std::string pointer;  // the value it happened in, RFC 6901
   std::string message;
 };
 
