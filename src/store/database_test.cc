@@ -112,7 +112,7 @@ TEST_F(FaultTest, AFailedSyncIsNotAcknowledgedAndEndsWritingUntilReopened) {
   }
   EXPECT_EQ(ExpectPrefix(*log_), 15u);
   // And that acknowledgement, be it of a duplicate, holds through a power cut.
-  PowerCycle(3);
+  ASSERT_NO_FATAL_FAILURE(PowerCycle(3));
   EXPECT_EQ(ExpectPrefix(*log_), 15u);
 }
 
@@ -149,7 +149,7 @@ TEST_F(FaultTest, AFullDiskLosesNothingAcknowledged) {
     ASSERT_TRUE(Open().ok());
     const uint64_t found = ExpectPrefix(*log_);
     EXPECT_TRUE(found == acknowledged || found == acknowledged + 7) << found;
-    PowerCycle(bytes);
+    ASSERT_NO_FATAL_FAILURE(PowerCycle(bytes));
     EXPECT_EQ(ExpectPrefix(*log_), found);
     Close();
   }
@@ -252,7 +252,7 @@ TEST_F(FaultTest, AByteFlippedOnTheWayFromTheDiskIsNeverReturned) {
 
 // A crash leaves a write-ahead log behind; damage inside it must not pass for its torn end.
 TEST_F(FaultTest, AFlippedByteInTheWriteAheadLogIsRefusedUntilAccepted) {
-  constexpr uint64_t kEvents = 1'000;
+  constexpr uint64_t kEvents = 3'000;
   ASSERT_TRUE(Open().ok());
   for (uint64_t i = 0; i < kEvents; i += 100) {
     ASSERT_TRUE(log_->Append(SmallEvents(i, 100)).ok());

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "base/random.h"
+#include "base/hash.h"
 #include "event/codec.h"
 #include "event/json.h"
 #include "store/event_log.h"
