@@ -112,10 +112,16 @@ double Report(StoredVisit& visit, int32_t watch_ms) {
   return watch_ms > before ? (watch_ms - before) / 60'000.0 : 0.0;
 }
 
-// Whether a report that covers [ts - watch_ms, ts] can be of this closed visit, that is, repeats it
-// or comes late.
+// Whether a report that covers [ts - watch_ms, ts] can be of this visit, which has ended: it repeats
+// what is known, comes late, or replaces a guess.
 bool Covers(const StoredVisit& visit, int64_t ts, int32_t watch_ms) {
   return visit.enter_ts + visit.watch_ms >= ts - watch_ms;
+}
+
+// Whether such a report may still change the visit.
+bool IsOpen(const StoredVisit& visit, int64_t ts, int32_t watch_ms) {
+  if ((visit.flags & kLeft) != 0) return false;
+  return (visit.flags & kInside) != 0 || Covers(visit, ts, watch_ms);
 }
 
 }  // namespace
@@ -165,7 +171,7 @@ void Enter(User& user, const Place& place, int64_t ts) {
 Watched Heartbeat(User& user, const Place& place, int64_t ts, int64_t watch_ms) {
   const int32_t watch = ClampWatch(watch_ms);
   if (StoredVisit* visit = VisitAt(user, place.room, ts)) {
-    if ((visit->flags & kLeft) == 0) {
+    if (IsOpen(*visit, ts, watch)) {
       const bool grows = (visit->flags & kGuessed) != 0 || watch > visit->watch_ms;
       return {.minutes = grows ? Report(*visit, watch) : 0.0};
     }
@@ -180,7 +186,7 @@ Watched Leave(User& user, const Place& place, int64_t ts, int64_t watch_ms) {
   Watched watched{.at_once = watch < kShortWatchMs};
   Index host = place.host;
   StoredVisit* visit = VisitAt(user, place.room, ts);
-  if (visit != nullptr && (visit->flags & kLeft) == 0) {
+  if (visit != nullptr && IsOpen(*visit, ts, watch)) {
     watched.minutes = Report(*visit, watch);
     visit->flags = static_cast<uint8_t>((visit->flags & ~kInside) | kLeft);
     host = visit->host;
