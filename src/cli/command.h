@@ -2,10 +2,11 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <csignal>
-#include <functional>
 #include <string>
 
+#include "heed/engine.h"
 #include "heed/status.h"
 
 namespace heed::cli {
@@ -27,6 +28,9 @@ void AddInspect(CLI::App& app, int* exit_code);
 void AddKeys(CLI::App& app, int* exit_code);
 void AddCompletion(CLI::App& app, int* exit_code);
 
+// Engine::Train with a progress bar, stopped by Ctrl-C.
+Result<TrainReport> TrainWithProgress(Engine& engine);
+
 // Prints "heed: <message>" to standard error and returns kFailed.
 int Fail(const Status& status);
 
@@ -34,5 +38,7 @@ int Fail(const Status& status);
 // ends the process at once.
 void WatchForStop();
 bool StopRequested();
+// The same, for long work to look at.
+const std::atomic<bool>* StopFlag();
 
 }  // namespace heed::cli

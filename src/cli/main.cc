@@ -32,6 +32,8 @@ void WatchForStop() {
 
 bool StopRequested() { return stop_requested.load(); }
 
+const std::atomic<bool>* StopFlag() { return &stop_requested; }
+
 int Main(int argc, char** argv) {
   CLI::App app{
       "Heed: an attention engine for live-streaming commerce.\n"
