@@ -120,7 +120,7 @@ void MakeUsers(const WorldConfig& config, Random& random, Population& world) {
         config.opens_per_evening * std::min(LogNormal(random, 1.05, kActivitySpread), kLongest);
     user.interest_ts = config.start_ts;
     world.users.push_back(std::move(user));
-    if (random.Chance(config.home_share)) {
+    if (!sums.empty() && random.Chance(config.home_share)) {
       GiveHomes(config, static_cast<uint32_t>(i), sums, random, world);
     }
   }

@@ -115,7 +115,9 @@ TEST(World, EventsComeInTimeOrderWithUniqueIds) {
 }
 
 TEST(World, EveryEventIsValid) {
-  World world(Small());
+  WorldConfig config = Small();
+  config.duration_ms = 5 * kHourMs;  // refunds take hours
+  World world(config);
   const Batch batch = RunAll(world);
   event::JsonReader reader;
   std::set<std::string_view> types;
@@ -317,16 +319,16 @@ TEST(Truth, IsCalibrated) {
 // A truth's `happened` is an event of the stream, so labels made from events agree with it.
 TEST(Truth, AgreesWithTheEvents) {
   const Batch& batch = DefaultEvening().batch;
-  size_t entered = 0, clicked = 0;
+  double entered = 0, clicked = 0;
   for (const Truth& truth : batch.truths) {
     const event::Event& event = batch.events[truth.event];
     EXPECT_EQ(event.actor->id, DefaultEvening().world.population().users[truth.user].id);
     if (truth.product == kNobody) {
       ASSERT_TRUE(std::holds_alternative<event::RoomImpression>(event.data));
-      entered += truth.happened;
+      entered += truth.happened ? 1 : 0;
     } else {
       ASSERT_TRUE(std::holds_alternative<event::ProductImpression>(event.data));
-      clicked += truth.happened;
+      clicked += truth.happened ? 1 : 0;
     }
   }
   // The last few are promised for after the end of the world.

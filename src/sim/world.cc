@@ -95,20 +95,24 @@ Calibration World::Impl::Calibrate(WorldConfig config) {
     Impl world(config, calibration);
     Batch batch;
     world.stage.writer.set_out(&batch);
-    while (world.Step(std::numeric_limits<int64_t>::max())) {
-    }
     double shown = 0, enter = 0, stays = 0, short_stays = 0, long_ms = 0;
-    for (const Truth& truth : batch.truths) {
-      if (truth.product != kNobody) continue;
-      ++shown;
-      enter += truth.probability;
-    }
-    for (const event::Event& event : batch.events) {
-      const auto* leave = std::get_if<event::ViewerLeave>(&event.data);
-      if (leave == nullptr) continue;
-      ++stays;
-      (leave->watch_ms < kShortStayMs ? short_stays : long_ms) +=
-          leave->watch_ms < kShortStayMs ? 1.0 : static_cast<double>(leave->watch_ms);
+    while (world.Step(std::numeric_limits<int64_t>::max())) {
+      for (const Truth& truth : batch.truths) {
+        if (truth.product != kNobody) continue;
+        ++shown;
+        enter += truth.probability;
+      }
+      for (const event::Event& event : batch.events) {
+        const auto* leave = std::get_if<event::ViewerLeave>(&event.data);
+        if (leave == nullptr) continue;
+        ++stays;
+        if (leave->watch_ms < kShortStayMs) {
+          ++short_stays;
+        } else {
+          long_ms += static_cast<double>(leave->watch_ms);
+        }
+      }
+      batch.Clear();
     }
     // A world too empty to measure keeps what it has.
     if (enter < 100 || short_stays < 30 || stays - short_stays < 30) break;
