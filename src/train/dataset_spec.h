@@ -39,6 +39,7 @@ struct LabelSpec {
   std::string column;
   double at_least = std::numeric_limits<double>::quiet_NaN();  // a threshold makes it 0 or 1
   bool missing_is_zero = false;  // otherwise a missing label is unknown: no loss, no metric
+  bool task = true;              // false: feedback that features may use, but no output
   float loss_weight = 1.0f, value = 1.0f;
 };
 
@@ -47,8 +48,10 @@ struct JoinSpec {  // a side table: one row a key
   char separator = ',';
   std::string on;                    // column of the rows
   std::string key;                   // column of the side table
+  std::string prefix;                // before the names of `columns`: two tables may share names
   std::vector<std::string> columns;  // added to the rows
   std::vector<std::string> fill;     // only where the row (of a history) has no value itself
+  bool first_wins = false;           // a key twice: the first row of the file counts; else an error
   std::vector<std::string> ignore;
 };
 
@@ -76,7 +79,7 @@ struct FeatureSpec {
     kWeekday,   // 0 Monday .. 6
     kSince,     // seconds from the time in `column` to the row's time
     kRate,      // (ones + strength * prior) / (known + strength) of a label in the group so far
-    kCount,     // rows in the group so far
+    kCount,     // rows in the group so far, or those of them with the label 1
     kGap,       // seconds since the group's last row, at most `max_s`
     kFeedback,  // labels of the group's k-th last row, as one category
   };
@@ -89,7 +92,7 @@ struct FeatureSpec {
   Source source = Source::kColumn;
   std::string column;
   std::vector<std::string> by;      // group of a derived feature
-  std::vector<std::string> labels;  // kRate: one; kFeedback: any number
+  std::vector<std::string> labels;  // kRate: one; kCount: none or one; kFeedback: any number
   double prior = 0.5;
   double strength = 20;
   double window_s = 0;        // only rows so recent; 0: all
