@@ -83,7 +83,8 @@ std::vector<double> Derive(const FeatureSpec& feature, const DatasetSpec& spec, 
   const std::vector<size_t> labels = LabelIndices(spec, feature.labels);
   // Prefix sums over positions turn any range into two subtractions.
   std::vector<uint32_t> ones, known;
-  if (feature.source == Source::kRate) {
+  const bool count_label = feature.source == Source::kCount && !labels.empty();
+  if (feature.source == Source::kRate || count_label) {
     ones.assign(order.size() + 1, 0), known.assign(order.size() + 1, 0);
     for (size_t i = 0; i < order.size(); ++i) {
       const float label = log.labels[labels[0]][order[i]];
@@ -107,7 +108,9 @@ std::vector<double> Derive(const FeatureSpec& feature, const DatasetSpec& spec, 
         out.push_back((ones[range.end] - ones[range.begin] + feature.strength * feature.prior) /
                       (known[range.end] - known[range.begin] + feature.strength));
         break;
-      case Source::kCount: out.push_back(range.size()); break;
+      case Source::kCount:
+        out.push_back(count_label ? ones[range.end] - ones[range.begin] : range.size());
+        break;
       case Source::kGap: {
         const double gap_s =
             range.size() == 0

@@ -104,6 +104,7 @@ struct Dataset::Impl {
   std::vector<GroupIndex> sequence_index;
   std::map<std::tuple<std::vector<std::string>, bool>, GroupIndex> indices;
   std::array<std::optional<State>, 3> states;
+  std::vector<size_t> label_of_task;  // [T]: index into spec.labels
 
   void CollectSamples();
   void CountKeys();
@@ -378,6 +379,9 @@ Result<std::unique_ptr<Dataset>> Dataset::Load(const DatasetSpec& spec, const st
   auto impl = std::make_unique<Impl>();
   impl->spec = spec;
   impl->schema = spec.Schema();
+  for (size_t i = 0; i < spec.labels.size(); ++i) {
+    if (spec.labels[i].task) impl->label_of_task.push_back(i);
+  }
   HEED_RETURN_IF_ERROR(impl->schema.Validate());
   HEED_ASSIGN_OR_RETURN(impl->log, LoadRows(spec, folder));
   impl->CollectSamples();
@@ -448,7 +452,7 @@ void Dataset::FillBatch(const View& view, std::span<const uint32_t> samples, Bat
   for (size_t q = 0; q < impl_->sequences.size(); ++q) {
     impl_->FillSequence(view, state, q, samples, &batch->sequences[q]);
   }
-  const size_t tasks = impl_->spec.labels.size();
+  const size_t tasks = impl_->schema.tasks.size();
   batch->labels.resize(rows * tasks);
   for (uint32_t i = 0; i < rows; ++i) {
     for (size_t t = 0; t < tasks; ++t) batch->labels[i * tasks + t] = label(samples[i], t);
@@ -462,7 +466,7 @@ void Dataset::FillBatch(const View& view, std::span<const uint32_t> samples, Bat
 }
 
 float Dataset::label(uint32_t sample, size_t task) const {
-  return impl_->log.labels[task][impl_->row_of[sample]];
+  return impl_->log.labels[impl_->label_of_task[task]][impl_->row_of[sample]];
 }
 uint32_t Dataset::group(uint32_t sample) const {
   return impl_->log.texts.at(impl_->spec.group).codes[impl_->row_of[sample]];

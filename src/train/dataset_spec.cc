@@ -62,7 +62,7 @@ class SpecReader {
     }
     HEED_RETURN_IF_ERROR(root_.Finish());
     if (Status schema = spec_.Schema().Validate(); !schema.ok()) {
-      return schema.Within(root_.Where("") + ": ");
+      return schema.Within(root_.Where(""));
     }
     return std::move(spec_);
   }
@@ -136,6 +136,7 @@ class SpecReader {
       label.column = table.String("column", label.name);
       label.at_least = table.Number("at_least", label.at_least);
       label.missing_is_zero = table.Flag("missing_is_zero", false);
+      label.task = table.Flag("task", true);
       label.loss_weight = static_cast<float>(table.Number("loss_weight", 1, 0, 1e6));
       label.value = static_cast<float>(table.Number("value", 1, -1e6, 1e6));
       late_.insert(label.column);
@@ -154,6 +155,8 @@ class SpecReader {
       join.key = table.String("key", join.on);
       join.columns = table.Strings("columns");
       join.fill = table.Strings("fill");
+      join.prefix = table.String("prefix", "");
+      join.first_wins = table.Choice("duplicates", {"error", "first"}, 0) == 1;
       join.ignore = table.Strings("ignore");
       spec_.joins.push_back(std::move(join));
     }
@@ -255,6 +258,9 @@ class SpecReader {
       feature.labels = labels;
       if (feature.source == Source::kFeedback && labels.empty()) {
         table.Fail("", "'labels' is missing: which feedback");
+      }
+      if (feature.source == Source::kCount && labels.size() > 1) {
+        table.Fail("labels", "a count is of all rows or of those with one label");
       }
       return add(std::move(feature), name);
     }
@@ -395,7 +401,7 @@ model::Schema DatasetSpec::Schema() const {
     schema.sequences.push_back(std::move(out));
   }
   for (const LabelSpec& label : labels) {
-    schema.tasks.push_back({label.name, label.loss_weight, label.value});
+    if (label.task) schema.tasks.push_back({label.name, label.loss_weight, label.value});
   }
   return schema;
 }

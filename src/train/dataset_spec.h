@@ -38,6 +38,7 @@ struct LabelSpec {
   std::string column;
   double at_least = std::numeric_limits<double>::quiet_NaN();  // a threshold makes it 0 or 1
   bool missing_is_zero = false;  // otherwise a missing label is unknown: no loss, no metric
+  bool task = true;              // false: feedback that features may use, but no output
   float loss_weight = 1.0f, value = 1.0f;
 };
 
@@ -46,8 +47,10 @@ struct JoinSpec {  // a side table: one row a key
   char separator = ',';
   std::string on;                    // column of the rows
   std::string key;                   // column of the side table
+  std::string prefix;                // before the names of `columns`: two tables may share names
   std::vector<std::string> columns;  // added to the rows
   std::vector<std::string> fill;     // only where the row (of a history) has no value itself
+  bool first_wins = false;           // a key twice: the first row of the file counts; else an error
   std::vector<std::string> ignore;
 };
 
@@ -75,7 +78,7 @@ struct FeatureSpec {
     kWeekday,   // 0 Monday .. 6
     kSince,     // seconds from the time in `column` to the row's time
     kRate,      // (ones + strength * prior) / (known + strength) of a label in the group so far
-    kCount,     // rows in the group so far
+    kCount,     // rows in the group so far, or those of them with the label 1
     kGap,       // seconds since the group's last row, at most `max_s`
     kFeedback,  // labels of the group's k-th last row, as one category
   };
@@ -88,7 +91,7 @@ struct FeatureSpec {
   Source source = Source::kColumn;
   std::string column;
   std::vector<std::string> by;      // group of a derived feature
-  std::vector<std::string> labels;  // kRate: one; kFeedback: any number
+  std::vector<std::string> labels;  // kRate: one; kCount: none or one; kFeedback: any number
   double prior = 0.5;
   double strength = 20;
   double window_s = 0;        // only rows so recent; 0: all

@@ -336,8 +336,12 @@ name = "rows"
 by = ["u"]
 from = "rows"
 transform = "none"
+[[field]]
+columns = ["v"]
+side = "candidate"
 [[sequence]]
 name = "seen"
+query = ["v"]
 parts = [{ column = "v" }, { labels = ["click", "like"] }]
 )");
   ASSERT_TRUE(spec.ok()) << spec.status().ToString();

@@ -295,9 +295,10 @@ class Loader {
     };
     std::vector<Target> targets;
     for (const auto* list : {&join.columns, &join.fill}) {
-      for (const std::string& column : *list) {
-        HEED_ASSIGN_OR_RETURN(const size_t index, ColumnOf(csv, column));
-        used.insert(column);
+      for (const std::string& name : *list) {
+        HEED_ASSIGN_OR_RETURN(const size_t index, ColumnOf(csv, name));
+        used.insert(name);
+        const std::string column = list == &join.columns ? join.prefix + name : name;
         if (list == &join.columns && seen_.contains(column)) {
           return InvalidArgument(csv.Where() + ": the rows already have a column '" + column +
                                      "'; list it in 'fill' or in 'ignore'",
@@ -323,6 +324,7 @@ class Loader {
       if (!any) break;
       const uint32_t code = on.dictionary.Find(fields[key]);
       if (code == 0) continue;  // nobody asks for it
+      if (side_row[code] != 0 && join.first_wins) continue;
       if (side_row[code] != 0) {
         return InvalidArgument(
             csv.Where() + ": key '" + std::string(fields[key]) + "' appears twice", join.key);

@@ -83,7 +83,7 @@ class Run {
       ranker_->SetRateScale(static_cast<float>(RateScale(options_, step_, planned)));
       const Result<double> loss = ranker_->TrainStep(batch, options_.optimizer);
       if (!loss.ok()) {
-        return loss.status().Within(plan_.phase + ", step " + std::to_string(step_ + 1) + ": ");
+        return loss.status().Within(plan_.phase + ", step " + std::to_string(step_ + 1));
       }
       ++step_;
       result_.rows_seen += count;

@@ -32,7 +32,6 @@ struct TrainOptions {
   std::string stop_task;  // "": the mean over all tasks
   bool refit = false;     // then once more from scratch, on train + valid, for as many epochs
   bool calibrate = true;  // Platt on the valid rows, by the model that has not seen them
-  bool operator==(const TrainOptions&) const = default;
 };
 
 struct TrainProgress {
