@@ -45,13 +45,15 @@ rocksdb::ColumnFamilyOptions LogOptions(rocksdb::BlockBasedTableOptions table) {
 }
 
 // Random keys, read once for each new event, almost always to learn that they are absent: Bloom
-// filters in front of the memtable and of every file answer that. Universal compaction rewrites each
-// row about half as often as levels would.
+// filters in front of every memtable and file answer that. The skip list of a 64 MiB memtable took
+// half of the committer's time, in cache misses; lists of 4 MiB stay in cache, and eight are merged
+// into one file. Universal compaction rewrites each row about half as often as levels would.
 rocksdb::ColumnFamilyOptions IdOptions(rocksdb::BlockBasedTableOptions table) {
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(12, false));  // 0.3 % false
   rocksdb::ColumnFamilyOptions family = FamilyOptions(table);
-  family.write_buffer_size = 64u << 20;
-  family.max_write_buffer_number = 4;
+  family.write_buffer_size = 4u << 20;
+  family.min_write_buffer_number_to_merge = 8;
+  family.max_write_buffer_number = 24;
   family.memtable_prefix_bloom_size_ratio = 0.02;
   family.memtable_whole_key_filtering = true;
   family.compaction_style = rocksdb::kCompactionStyleUniversal;

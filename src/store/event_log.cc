@@ -21,8 +21,9 @@ Status Within(uint64_t sequence, const Status& status) {
 }
 
 Result<uint64_t> LastSequence(const Database::Handles& handles) {
-  const std::unique_ptr<rocksdb::Iterator> it(
-      handles.db->NewIterator(rocksdb::ReadOptions(), handles.log));
+  rocksdb::ReadOptions options;
+  options.fill_cache = false;  // or the first Read would not see the disk there
+  const std::unique_ptr<rocksdb::Iterator> it(handles.db->NewIterator(options, handles.log));
   it->SeekToLast();
   if (!it->Valid()) {
     HEED_RETURN_IF_ERROR(FromRocks(it->status(), "reading the end of the event log"));
