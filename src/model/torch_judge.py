@@ -14,6 +14,7 @@ import torch
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "nn"))
 import tensors  # noqa: E402
 
+torch.set_num_threads(1)  # tiny tensors: threads only wait for each other
 F64 = torch.float64
 D, HEADS, WIDTH, TASKS, HIDDEN = 4, 2, 6, 2, 2
 TASK_WEIGHTS = [1.0, 0.5]

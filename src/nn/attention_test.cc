@@ -236,7 +236,8 @@ double Probe(const AttentionCase& c, AttentionForm form) {
 class AttentionGradient : public testing::TestWithParam<std::tuple<AttentionForm, bool, bool>> {};
 
 TEST_P(AttentionGradient, MatchesFiniteDifferences) {
-  const auto [form, null_slot, masks] = GetParam();
+  const AttentionForm form = std::get<0>(GetParam());
+  const bool null_slot = std::get<1>(GetParam()), masks = std::get<2>(GetParam());
   Random random(41);
   AttentionCase c(
       {.query_width = 5, .token_width = 6, .heads = 3, .width = 6, .null_slot = null_slot},

@@ -302,5 +302,17 @@ TEST(TensorFile, RoundTripAndOrder) {
   }
 }
 
+// The one in docs/formats/model.md, byte for byte.
+TEST(TensorFile, WorkedExample) {
+  TensorWriter out;
+  out.Bytes("b", "hi");
+  const std::string want(
+      "HEEDTNS1\x01\x01"
+      "b\x04\x01\x02"
+      "hi\x14\xb7\xbd\xd8",
+      20);
+  EXPECT_EQ(out.Finish(), want);
+}
+
 }  // namespace
 }  // namespace heed::nn

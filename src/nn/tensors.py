@@ -1,4 +1,4 @@
-"""Reads Heed's tensor files (docs/formats/tensors.md) and compares arrays; for the PyTorch judges."""
+"""Reads Heed's tensor files (docs/formats/model.md) and compares arrays; for the PyTorch judges."""
 import struct
 import subprocess
 import sys
