@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -10,6 +11,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -24,7 +26,7 @@ namespace heed::store {
 namespace {
 
 constexpr uint64_t kSeed = 20'261'123;
-constexpr int kRounds = 60;
+constexpr int kRounds = 30;       // HEED_CRASH_ROUNDS for more
 constexpr uint64_t kIds = 6'000;  // few enough that many appends repeat one
 
 // What the program was promised so far, over all rounds.
@@ -38,6 +40,11 @@ class Promises {
     if (!appended.duplicate) {
       EXPECT_TRUE(new_.insert(number).second) << "event e" << number << " was new twice";
     }
+  }
+  // Before the write, which may arrive though it fails, and after one that did not fail.
+  void DocumentTried(const std::string& id, const std::string& text) {
+    const std::lock_guard lock(mutex_);
+    tried_ = {id, text};
   }
   void Document(const std::string& id, const std::string& text) {
     const std::lock_guard lock(mutex_);
@@ -62,9 +69,10 @@ class Promises {
       ASSERT_LE(sequence, records.value().size()) << "event e" << number << " is lost";
       EXPECT_EQ(records.value()[sequence - 1].event, SmallEvent(number));
     }
-    for (const auto& [id, text] : documents_) {
+    for (auto& [id, text] : documents_) {
       const auto got = Documents(database).Get(Collection::kHosts, "t1", id);
       ASSERT_TRUE(got.ok()) << got.status().ToString();
+      if (id == tried_.first && got.value() == tried_.second) text = tried_.second;
       EXPECT_EQ(got.value(), text) << id;
     }
     const auto snapshot = Snapshots(database, 2).ReadNewest();
@@ -82,6 +90,7 @@ class Promises {
   std::map<uint64_t, uint64_t> sequences_;
   std::set<uint64_t> new_;
   std::map<std::string, std::string> documents_;
+  std::pair<std::string, std::string> tried_;
   uint64_t snapshot_ = 0;
 };
 
@@ -111,9 +120,8 @@ void WriteTheRestUntilRefused(Database& database, const EventLog& log, Promises&
     const std::string id = "h" + std::to_string(random.Below(10));
     const std::string text = std::to_string(random.Next());
     const std::vector<Document> synced = {{id, text}};
-    if (!documents.Put(Collection::kHosts, "t1", synced, true).ok()) {
-      return;
-    }
+    promises.DocumentTried(id, text);
+    if (!documents.Put(Collection::kHosts, "t1", synced, true).ok()) return;
     promises.Document(id, text);
     const std::vector<Document> decisions = {{"d" + std::to_string(i), text}};
     if (!documents.Put(Collection::kDecisions, "t1", decisions, false).ok()) return;
@@ -122,7 +130,8 @@ void WriteTheRestUntilRefused(Database& database, const EventLog& log, Promises&
       if (!snapshots.Write(sequence, std::string(20'000, 's')).ok()) return;
       promises.Snapshot(sequence);
     }
-    if (i % 7 == 6 && !database.Flush().ok()) return;
+    // Rarely: RocksDB sleeps a second after a flush that failed.
+    if (i % 20 == 19 && !database.Flush().ok()) return;
   }
 }
 
@@ -133,7 +142,9 @@ TEST(CrashTest, NothingAcknowledgedIsLostOrDoubledOverManyPowerCuts) {
   Random random(kSeed);
   const DatabaseOptions options{directory.path() + "/db", env.env()};
   int opened = 0;
-  for (int round = 0; round < kRounds; ++round) {
+  const char* asked = std::getenv("HEED_CRASH_ROUNDS");  // NOLINT(concurrency-mt-unsafe)
+  const int rounds = asked != nullptr ? std::atoi(asked) : kRounds;
+  for (int round = 0; round < rounds; ++round) {
     SCOPED_TRACE("round " + std::to_string(round));
     // Every fourth cut falls into opening and recovery, the others into work; now and then it is a
     // refused sync or a full disk that comes first.
@@ -178,7 +189,7 @@ TEST(CrashTest, NothingAcknowledgedIsLostOrDoubledOverManyPowerCuts) {
       ASSERT_TRUE(env.Restart(random.Next()).ok());
     }
   }
-  EXPECT_GT(opened, kRounds / 3);
+  EXPECT_GT(opened, rounds / 3);
   EXPECT_GT(promises.events(), 1'000u);
 }
 

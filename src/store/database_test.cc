@@ -223,8 +223,8 @@ TEST_F(FaultTest, AFlippedByteInATableFileIsNeverReturned) {
   ASSERT_GE(files.size(), 2u);
   for (const std::string& file : files) {
     const uint64_t size = fs::file_size(file);
-    for (uint64_t i = 0; i < 25; ++i) {
-      const uint64_t offset = i * size / 25 + i % 7;
+    for (uint64_t i = 0; i < 15; ++i) {
+      const uint64_t offset = i * size / 15 + i % 7;
       const std::string copy = directory_.path() + "/copy";
       fs::copy(root_, copy, fs::copy_options::recursive);
       ASSERT_TRUE(FlipByte(copy + "/" + fs::path(file).filename().string(), offset).ok());
@@ -267,8 +267,8 @@ TEST_F(FaultTest, AFlippedByteInTheWriteAheadLogIsRefusedUntilAccepted) {
   ASSERT_GT(size, 3 * 32'768u);
   const uint64_t last_block = size / 32'768 * 32'768;
   const std::string copy = directory_.path() + "/copy";
-  for (uint64_t i = 0; i < 40; ++i) {
-    const uint64_t offset = i * last_block / 40 + i % 8;
+  for (uint64_t i = 0; i < 16; ++i) {
+    const uint64_t offset = i * last_block / 16 + i % 8;
     fs::copy(root_, copy, fs::copy_options::recursive);
     ASSERT_TRUE(FlipByte(copy + "/" + name, offset).ok());
     const auto refused = Database::Open({copy});
