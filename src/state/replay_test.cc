@@ -70,6 +70,32 @@ TEST(Replay, ViewsAreTheSameAfterRestore) {
   }
 }
 
+// The worked example of docs/formats/state.md.
+TEST(Image, IsWhatTheFormatPageShows) {
+  State state;
+  auto stock = OfProduct<event::ProductStock>("p");
+  stock.stock = 3;
+  state.Apply(7, MakeEvent(kStartTs, "u", stock));
+  const std::string bytes = state.Serialize();
+  std::string hex;
+  for (const char c : bytes) {
+    char digits[3];
+    std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned>(static_cast<uint8_t>(c)));
+    hex += digits;
+  }
+  const auto zeros = [](size_t count) { return std::string(2 * count, '0'); };
+  const std::string ts = "80d0dfb4ab33";
+  EXPECT_EQ(hex,
+            "484453540100000007"  // header
+            "01000274310100017501000272310100027231010001"
+            "7000"                                   // names
+                + zeros(9) + ts + zeros(4) + "0100"  // user
+                + zeros(84)                          // host
+                + zeros(20)                          // room
+                + zeros(47) + "04" + ts + zeros(3)   // product
+                + zeros(1));                         // orders
+}
+
 TEST(Image, RefusesWhatItDidNotWrite) {
   State state;
   ApplyRange(state, Stream(1, 500), 0, 500);

@@ -77,7 +77,7 @@ class Feeder {
     if (sequence_ >= kPool) event.ts += kPoolMs;
     state_.Apply(++sequence_, event);
   }
-  // Every user's histories are near full after this.
+  // `rounds` events of each user, on average.
   void Warm(int rounds) {
     for (size_t i = 0; i < kPool * static_cast<size_t>(rounds); ++i) Next();
   }
