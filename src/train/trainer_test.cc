@@ -196,6 +196,14 @@ TEST(Calibration, FindsTheTrueLine) {
   EXPECT_NEAR(fit.shift, -1, 0.05);
 }
 
+TEST(Calibration, ShiftAloneMeetsTheMean) {
+  const std::vector<float> logits(1000, 0.3f);
+  std::vector<float> labels(1000, 0.0f);
+  std::fill(labels.begin(), labels.begin() + 200, 1.0f);
+  const float shift = FitShift(logits, labels, 2.0f);
+  EXPECT_NEAR(1 / (1 + std::exp(-(0.6 + shift))), 0.2, 0.003);
+}
+
 TEST(Calibration, SeparableRowsStayFinite) {
   const std::vector<float> logits = {-2, -1, 1, 2}, labels = {0, 0, 1, 1};
   const Calibration fit = FitPlatt(logits, labels);
