@@ -567,7 +567,8 @@ struct Extension {
   bool operator==(const Extension&) const = default;
 };
 
-// In the order of the schema; the index is the type code on disk, so only ever append.
+// In the order of the schema. The index is the type code on disk (Extension's is 255): a new type
+// goes last but one, and no other moves.
 using Data =
     std::variant<StreamStart, StreamEnd, StreamQuality, RoomStats, RoomImpression, ViewerEnter,
                  ViewerLeave, ViewerHeartbeat, ViewerDislike, CommentPost, CommentDelete,

@@ -150,6 +150,25 @@ TEST_P(Levels, Optimisers) {
   });
 }
 
+TEST_P(Levels, GatherAndScatter) {
+  for (const size_t width : {1, 3, 4, 8, 15, 16, 17, 19, 33}) {
+    for (const size_t n : {0, 1, 7, 8, 9, 40}) {
+      const size_t stride = width + 3, rows = 10;
+      const auto source = Numbers(random, rows * stride), g = Numbers(random, n * (width + 2));
+      std::vector<uint32_t> index(2 * n);  // rows come again and again
+      for (uint32_t& row : index) row = static_cast<uint32_t>(random.Below(rows));
+      std::vector<float> want(n * (width + 1), 7.0f), got = want;
+      plain.gather(source.data(), stride, index.data(), 2, n, width, want.data(), width + 1);
+      table.gather(source.data(), stride, index.data(), 2, n, width, got.data(), width + 1);
+      ASSERT_EQ(want, got);
+      auto sums = source, sums2 = source;
+      plain.scatter_add(g.data(), width + 2, index.data(), n, width, sums.data(), stride);
+      table.scatter_add(g.data(), width + 2, index.data(), n, width, sums2.data(), stride);
+      ASSERT_EQ(sums, sums2);
+    }
+  }
+}
+
 TEST_P(Levels, AttentionProducts) {
   for (const size_t H : {1, 2, 3, 4, 5, 8, 9}) {
     for (const size_t D : {1, 3, 4, 8, 15, 16, 17, 33, 64}) {

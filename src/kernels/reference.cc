@@ -69,6 +69,20 @@ void Adagrad(float* w, float* s, const float* g, size_t n, float rate, float eps
   }
 }
 
+void Gather(const float* table, size_t stride, const uint32_t* rows, size_t row_step, size_t n,
+            size_t width, float* out, size_t out_stride) {
+  for (size_t i = 0; i < n; ++i) {
+    for (size_t j = 0; j < width; ++j) {
+      out[i * out_stride + j] = table[rows[i * row_step] * stride + j];
+    }
+  }
+}
+
+void ScatterAdd(const float* g, size_t g_stride, const uint32_t* rows, size_t n, size_t width,
+                float* sums, size_t stride) {
+  for (size_t i = 0; i < n; ++i) Axpy(1.0f, g + i * g_stride, sums + rows[i] * stride, width);
+}
+
 void AttendScores(const float* u, const float* x, size_t H, size_t L, size_t D, float* s,
                   size_t s_stride) {
   for (size_t h = 0; h < H; ++h) {
@@ -107,6 +121,8 @@ void Fill(Table& table) {
            .softmax_backward = SoftmaxBackward,
            .adam = Adam,
            .adagrad = Adagrad,
+           .gather = Gather,
+           .scatter_add = ScatterAdd,
            .attend_scores = AttendScores,
            .attend_context = AttendContext,
            .attend_tokens = AttendTokens};

@@ -12,10 +12,13 @@
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd.cc"
-#include <hwy/foreach_target.h>  // must come before highway.h
+// foreach_target.h must come before highway.h, and the others after it.
+// clang-format off
+#include <hwy/foreach_target.h>
 #include <hwy/highway.h>
-// after highway.h
+#include <hwy/cache_control.h>
 #include <hwy/contrib/math/math-inl.h>
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace heed::kernels {
@@ -170,6 +173,42 @@ void Adagrad(float* w, float* s, const float* g, size_t n, float rate, float eps
   }
 }
 
+constexpr size_t kAhead = 8;  // rows in flight: covers a miss to memory, fits the miss buffers
+
+// Asks for every cache line of a row.
+HWY_INLINE void PrefetchRow(const float* row, size_t width) {
+  for (size_t j = 0; j < width; j += 16) hwy::Prefetch(row + j);
+}
+
+void Gather(const float* table, size_t stride, const uint32_t* rows, size_t row_step, size_t n,
+            size_t width, float* out, size_t out_stride) {
+  const size_t lanes = hn::Lanes(kTag);
+  for (size_t i = 0; i < n; ++i) {
+    if (i + kAhead < n) PrefetchRow(table + rows[(i + kAhead) * row_step] * stride, width);
+    const float* HWY_RESTRICT from = table + rows[i * row_step] * stride;
+    float* HWY_RESTRICT to = out + i * out_stride;
+    size_t j = 0;
+    for (; j + lanes <= width; j += lanes) Store(Load(from + j), to + j);
+    for (; j < width; ++j) to[j] = from[j];
+  }
+}
+
+void ScatterAdd(const float* g, size_t g_stride, const uint32_t* rows, size_t n, size_t width,
+                float* sums, size_t stride) {
+  const size_t lanes = hn::Lanes(kTag);
+  for (size_t i = 0; i < n; ++i) {
+    if (i + kAhead < n) {
+      PrefetchRow(sums + rows[i + kAhead] * stride, width);
+      PrefetchRow(g + (i + kAhead) * g_stride, width);
+    }
+    const float* HWY_RESTRICT from = g + i * g_stride;
+    float* HWY_RESTRICT to = sums + rows[i] * stride;
+    size_t j = 0;
+    for (; j + lanes <= width; j += lanes) Store(hn::Add(Load(to + j), Load(from + j)), to + j);
+    for (; j < width; ++j) to[j] += from[j];
+  }
+}
+
 // Four heads share each load of x; the tail of heads goes through Dot.
 void AttendScores(const float* u, const float* x, size_t H, size_t L, size_t D, float* s,
                   size_t s_stride) {
@@ -282,6 +321,8 @@ void FillTable(Table& table) {
   table.softmax_backward = SoftmaxBackward;
   table.adam = Adam;
   table.adagrad = Adagrad;
+  table.gather = Gather;
+  table.scatter_add = ScatterAdd;
   table.attend_scores = AttendScores;
   table.attend_context = AttendContext;
   table.attend_tokens = AttendTokens;

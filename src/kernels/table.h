@@ -53,6 +53,14 @@ struct Table {
   void (*adagrad)(float* w, float* s, const float* g, size_t n, float rate, float epsilon,
                   float l2);
 
+  // Rows of a table to rows of a matrix: out[i * out_stride + j] = table[rows[i * row_step] * stride
+  // + j], i < n, j < width. Fetches ahead: tables are larger than any cache.
+  void (*gather)(const float* table, size_t stride, const uint32_t* rows, size_t row_step, size_t n,
+                 size_t width, float* out, size_t out_stride);
+  // The way back: sums[rows[i] * stride + j] += g[i * g_stride + j], in the order of i.
+  void (*scatter_add)(const float* g, size_t g_stride, const uint32_t* rows, size_t n, size_t width,
+                      float* sums, size_t stride);
+
   // The three small products of attention in absorbed form, where H is a handful of heads:
   // s[h * s_stride + t] = sum_d u[h * D + d] x[t * D + d]
   void (*attend_scores)(const float* u, const float* x, size_t H, size_t L, size_t D, float* s,

@@ -1,5 +1,7 @@
 #include "model/ranker.h"
 
+#include <unistd.h>
+
 #include <cmath>
 #include <cstdio>
 #include <fstream>
@@ -34,6 +36,17 @@ class WorkspacePool {
   std::mutex mutex_;
   std::vector<std::unique_ptr<Workspace>> free_;
 };
+
+// On the disk before it returns, so that the rename which follows never puts an empty file, after a
+// power cut, where a good model was.
+Status WriteDurably(const std::string& path, const std::string& bytes) {
+  std::FILE* file = std::fopen(path.c_str(), "wb");
+  if (file == nullptr) return IoError(path + ": cannot be opened");
+  const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size() &&
+                       std::fflush(file) == 0 && fsync(fileno(file)) == 0;
+  const bool closed = std::fclose(file) == 0;
+  return written && closed ? Status() : IoError(path + ": cannot be written");
+}
 
 nn::Update UpdateOf(const OptimizerConfig& optimizer, OptimizerConfig::Kind kind, float rate,
                     float l2, uint64_t step) {
@@ -84,15 +97,11 @@ Result<std::unique_ptr<Ranker>> Ranker::Load(const std::string& path) {
 std::string Ranker::Serialize() const { return EncodeNet(impl_->net); }
 
 Status Ranker::Save(const std::string& path) const {
-  const std::string bytes = Serialize(), partial = path + ".partial";
-  {
-    std::ofstream out(partial, std::ios::binary | std::ios::trunc);
-    out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    out.close();
-    if (!out) return IoError(partial + ": cannot be written");
-  }
-  if (std::rename(partial.c_str(), path.c_str()) != 0)
+  const std::string partial = path + ".partial";
+  HEED_RETURN_IF_ERROR(WriteDurably(partial, Serialize()));
+  if (std::rename(partial.c_str(), path.c_str()) != 0) {
     return IoError(path + ": cannot be replaced");
+  }
   return {};
 }
 

@@ -25,10 +25,7 @@ void Net::BackwardWide(const Batch& batch, ConstMat d_logits, Workspace* work) {
     kernels::Gemm(kernels::Trans::kYes, kernels::Trans::kNo, x.cols, T, x.rows, x.data, x.stride,
                   d_sums.data, d_sums.stride, 1.0f, numbers->grad.data(), T);
     for (size_t f = 0; f < fields.size(); ++f) {
-      nn::RowGradient& gradient = work->d_rows[fields[f].table];
-      for (size_t i = 0; i < d_sums.rows; ++i) {
-        gradient.Add(rows[i * fields.size() + f], d, d_sums.Row(i), T);
-      }
+      work->d_rows[fields[f].table].Add(rows.data() + f, fields.size(), d, d_sums);
     }
   };
   back(ConstMat(work->x_request.view())
@@ -66,10 +63,8 @@ void Net::BackwardSequence(const Batch& batch, size_t s, Workspace* work) {
                          own.d_tokens.view());
   }
   for (size_t k = 0; k < parts; ++k) {
-    nn::RowGradient& gradient = work->d_rows[where.tables[k]];
-    for (size_t t = 0; t < tokens; ++t) {
-      gradient.Add(own.rows[t * parts + k], 0, own.d_tokens.Row(t) + k * d, d);
-    }
+    work->d_rows[where.tables[k]].Add(own.rows.data() + k, parts, 0,
+                                      ConstMat(own.d_tokens.view()).Cols(k * d, d));
   }
 }
 
@@ -78,10 +73,8 @@ void Net::ScatterFields(Workspace* work) {
   const auto scatter = [&](const std::vector<Layout::Field>& fields,
                            const std::vector<uint32_t>& rows, const Matrix& d_x) {
     for (size_t f = 0; f < fields.size(); ++f) {
-      nn::RowGradient& gradient = work->d_rows[fields[f].table];
-      for (size_t i = 0; i < d_x.rows(); ++i) {
-        gradient.Add(rows[i * fields.size() + f], 0, d_x.Row(i) + fields[f].column, d);
-      }
+      work->d_rows[fields[f].table].Add(rows.data() + f, fields.size(), 0,
+                                        d_x.view().Cols(fields[f].column, d));
     }
   };
   scatter(layout.request_fields, work->request_rows, work->d_request);

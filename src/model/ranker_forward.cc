@@ -12,19 +12,7 @@ using nn::Matrix;
 
 namespace {
 
-constexpr size_t kAhead = 8;  // rows in flight, as in nn/embedding.cc
-
-// out[i][column .. column + d) = the row of rows[i * step]
-void Gather(const nn::EmbeddingTable& table, const uint32_t* rows, size_t step, size_t n, size_t d,
-            float* out, size_t out_stride) {
-  for (size_t i = 0; i < n; ++i) {
-    if (i + kAhead < n) __builtin_prefetch(table.Row(rows[(i + kAhead) * step]));
-    std::memcpy(out + i * out_stride, table.Row(rows[i * step]), d * sizeof(float));
-  }
-}
-
-// Tables are `Tables` of the net: const resolves, mutable counts. Calls
-// look_up(table, keys, step, n, rows) for each column of keys.
+// Calls look_up(table, keys, step, n, rows) for each column of keys.
 template <typename LookUp>
 void EachKeyColumn(const Layout& layout, const Batch& batch, Workspace* work, LookUp look_up) {
   const size_t fr = layout.request_fields.size(), fc = layout.candidate_fields.size();
@@ -150,8 +138,8 @@ void Net::Embed(const Batch& batch, Workspace* work) const {
   const auto gather = [&](const std::vector<Layout::Field>& fields,
                           const std::vector<uint32_t>& rows, Matrix* x) {
     for (size_t f = 0; f < fields.size(); ++f) {
-      Gather(tables[fields[f].table], rows.data() + f, fields.size(), x->rows(), d,
-             x->data() + fields[f].column, x->cols());
+      tables[fields[f].table].Gather(rows.data() + f, fields.size(), 0,
+                                     x->view().Cols(fields[f].column, d));
     }
   };
   work->x_request.Resize(batch.requests, layout.request_width);
@@ -178,8 +166,7 @@ void Net::Attend(const Batch& batch, size_t s, Workspace* work) const {
   const size_t tokens = sequence.age_s.size(), parts = where.tables.size();
   own.tokens.Resize(tokens, parts * d);
   for (size_t k = 0; k < parts; ++k) {
-    Gather(tables[where.tables[k]], own.rows.data() + k, parts, tokens, d,
-           own.tokens.data() + k * d, parts * d);
+    tables[where.tables[k]].Gather(own.rows.data() + k, parts, 0, own.tokens.view().Cols(k * d, d));
   }
   own.log_age.resize(tokens);
   for (size_t t = 0; t < tokens; ++t) {

@@ -8,7 +8,7 @@
 namespace heed::nn {
 namespace {
 
-constexpr size_t kAhead = 8;  // lookups in flight: covers a miss to memory, fits the miss buffers
+constexpr size_t kAhead = 8;  // lookups in flight, as in kernels/simd.cc
 
 }  // namespace
 
@@ -20,15 +20,20 @@ void RowGradient::Start(size_t table_rows, size_t width) {
   width_ = width;
 }
 
-void RowGradient::Add(uint32_t row, size_t column, const float* g, size_t n) {
-  uint32_t& slot = slot_[row];
-  if (slot == 0) {
-    rows_.push_back(row);
-    slot = static_cast<uint32_t>(rows_.size());
-    sums_.resize(rows_.size() * width_, 0.0f);
+void RowGradient::Add(const uint32_t* rows, size_t row_step, size_t column, ConstMat g) {
+  slots_of_batch_.resize(g.rows);
+  for (size_t i = 0; i < g.rows; ++i) {
+    if (i + kAhead < g.rows) __builtin_prefetch(&slot_[rows[(i + kAhead) * row_step]], 1);
+    uint32_t& slot = slot_[rows[i * row_step]];
+    if (slot == 0) {
+      rows_.push_back(rows[i * row_step]);
+      slot = static_cast<uint32_t>(rows_.size());
+    }
+    slots_of_batch_[i] = slot - 1;
   }
-  float* sum = sums_.data() + (slot - 1) * width_ + column;
-  for (size_t i = 0; i < n; ++i) sum[i] += g[i];
+  sums_.resize(rows_.size() * width_, 0.0f);
+  kernels::Active().scatter_add(g.data, g.stride, slots_of_batch_.data(), g.rows, g.cols,
+                                sums_.data() + column, width_);
 }
 
 double RowGradient::Squares() const {
@@ -50,9 +55,11 @@ uint32_t EmbeddingTable::Admit(uint64_t key) {
   moment2_.resize(keys_.size() * width, 0.0f);
   squares_.resize(keys_.size(), 0.0f);
   Random random(MixHash(shape_.seed + MixHash(key + (row < 2 ? 0 : 2))));
+  // Uniform of the wanted deviation; a normal draw would cost ten times as much and train the same.
+  const double limit = std::sqrt(3.0) * static_cast<double>(shape_.init_deviation);
   float* values = values_.data() + row * width;
   for (size_t i = 0; i + shape_.zero_tail < width; ++i) {
-    values[i] = static_cast<float>(random.Normal()) * shape_.init_deviation;
+    values[i] = static_cast<float>(random.Uniform(-limit, limit));
   }
   return row;
 }
@@ -84,6 +91,12 @@ void EmbeddingTable::CountRows(const uint64_t* keys, size_t key_step, size_t n, 
     }
     rows[i * row_step] = row;
   }
+}
+
+void EmbeddingTable::Gather(const uint32_t* rows, size_t row_step, size_t column, Mat out) const {
+  assert(column + out.cols <= shape_.width);
+  kernels::Active().gather(values_.data() + column, shape_.width, rows, row_step, out.rows,
+                           out.cols, out.data, out.stride);
 }
 
 void EmbeddingTable::Apply(const Update& update, const RowGradient& gradient) {

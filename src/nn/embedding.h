@@ -2,8 +2,8 @@
 //
 // Row 0 is the absent key's (key 0), row 1 the unseen keys'. A key gets a row of its own when it has
 // been counted `admit_after` times; before that it reads and trains row 1, which is what a key never
-// seen in training will read, too. A new row's numbers are drawn from (seed, key), so they do not
-// depend on the order in which keys arrive.
+// seen in training will read, too. A new row's numbers are drawn uniformly from (seed, key),
+// so they do not depend on the order in which keys arrive.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,10 @@
 namespace heed::nn {
 
 struct TableShape {
-  uint32_t width = 16;       // numbers a row
-  uint32_t zero_tail = 0;    // of them, the last ones start at zero (a wide part's weights)
-  uint32_t admit_after = 1;  // at least 1
-  float init_deviation = 0.01f;
+  uint32_t width = 16;           // numbers a row
+  uint32_t zero_tail = 0;        // of them, the last ones start at zero (a wide part's weights)
+  uint32_t admit_after = 1;      // at least 1
+  float init_deviation = 0.01f;  // standard deviation of the others
   uint64_t seed = 0;
 };
 
@@ -30,8 +30,8 @@ struct TableShape {
 class RowGradient {
  public:
   void Start(size_t table_rows, size_t width);  // empty; keeps memory
-  // Adds g[0 .. n) to the row's columns from `column`.
-  void Add(uint32_t row, size_t column, const float* g, size_t n);
+  // For i < n: adds row i of `g` to columns column .. column + g.cols - 1 of rows[i * row_step].
+  void Add(const uint32_t* rows, size_t row_step, size_t column, ConstMat g);
   const std::vector<uint32_t>& rows() const { return rows_; }
   const float* Of(size_t i) const { return sums_.data() + i * width_; }
   double Squares() const;  // of all sums
@@ -40,7 +40,8 @@ class RowGradient {
   size_t width_ = 0;
   std::vector<uint32_t> rows_;
   std::vector<uint32_t> slot_;  // by table row: 1 + index into rows_, 0 when untouched
-  Floats sums_;                 // [rows_, width]
+  std::vector<uint32_t> slots_of_batch_;
+  Floats sums_;  // [rows_, width]
 };
 
 class EmbeddingTable {
@@ -56,6 +57,8 @@ class EmbeddingTable {
   // occurrences already see a row admitted by an earlier one.
   void CountRows(const uint64_t* keys, size_t key_step, size_t n, uint32_t* rows, size_t row_step);
 
+  // out[i] = the first out.cols numbers, from `column` on, of rows[i * row_step].
+  void Gather(const uint32_t* rows, size_t row_step, size_t column, Mat out) const;
   const float* Row(uint32_t row) const { return values_.data() + row * shape_.width; }
   size_t rows() const { return keys_.size(); }
   uint32_t width() const { return shape_.width; }

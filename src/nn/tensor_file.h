@@ -1,4 +1,4 @@
-// Named arrays in one checksummed string. Format: docs/formats/tensors.md, version 1.
+// Named arrays in one checksummed string. Format: docs/formats/model.md, version 1.
 #pragma once
 
 #include <cstdint>

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,7 +29,8 @@ struct Document {
   std::string text;
 };
 
-// Thread-safe.
+// Thread-safe. A tenant may be empty (documents of nobody's), an id may not; neither may contain a
+// NUL: kInvalidArgument. A damaged document is kCorruption.
 class Documents {
  public:
   explicit Documents(Database& database) : database_(database) {}
@@ -51,6 +53,7 @@ class Documents {
 
  private:
   Database& database_;
+  std::mutex deleting_;  // so that of two concurrent Deletes one says true
 };
 
 }  // namespace heed::store

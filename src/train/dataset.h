@@ -14,27 +14,12 @@
 #include "model/batch.h"
 #include "model/schema.h"
 #include "train/dataset_spec.h"
+#include "train/examples.h"
 
 namespace heed::train {
 
-// How much of the past a judged row may know. Rows of the training split always know everything
-// strictly earlier; the settings differ for rows of `valid` and `test`.
-enum class Setting : uint8_t {
-  kOnline,     // everything strictly earlier: state moves through the judged rows
-  kDayLagged,  // rows of earlier days only (midnight in the data set's zone)
-  kFrozen,     // rows before the first row of its own split only
-};
 Result<Setting> ParseSetting(const std::string& name);  // "online", "day_lagged", "frozen"
 std::string SettingName(Setting setting);
-
-// Which rows a table's min_count is counted on; rarer keys are given as absent (0). kAll gives every
-// key: for judging and serving, where a key the model has not seen counts as absent anyway.
-enum class Vocabulary : uint8_t { kAll, kTrain, kTrainAndValid };
-
-struct View {
-  Setting setting = Setting::kOnline;
-  Vocabulary vocabulary = Vocabulary::kAll;
-};
 
 struct Segments {                  // the values of one column
   std::vector<uint32_t> of;        // [S]: index into names
@@ -42,31 +27,30 @@ struct Segments {                  // the values of one column
 };
 
 // Immutable but for Prepare(); const members are safe from many threads.
-class Dataset {
+class Dataset final : public Examples {
  public:
   // Reads and computes everything for Setting::kOnline.
   static Result<std::unique_ptr<Dataset>> Load(const DatasetSpec& spec, const std::string& folder);
-  ~Dataset();
+  ~Dataset() override;
 
   const DatasetSpec& spec() const;
-  const model::Schema& schema() const;
+  const model::Schema& schema() const override;
   uint32_t samples() const;
   uint32_t history_rows() const;  // rows that came from [[history]] files
-  const std::vector<uint32_t>& samples_of(Split split) const;  // ascending, so in time order
+  const std::vector<uint32_t>& samples_of(Split split) const override;
 
   // Computes the state of another setting; again is free. Needed before FillBatch with it.
   Status Prepare(Setting setting);
 
-  // `samples` as N rows, each its own request. O(N * (fields + tokens)).
-  void FillBatch(const View& view, std::span<const uint32_t> samples, model::Batch* batch) const;
+  // O(N * (fields + tokens)).
+  void FillBatch(const View& view, std::span<const uint32_t> samples,
+                 model::Batch* batch) const override;
 
-  float label(uint32_t sample, size_t task) const;  // NaN: unknown
-  uint32_t group(uint32_t sample) const;            // for GAUC
+  float label(uint32_t sample, size_t task) const override;
+  uint32_t group(uint32_t sample) const override;
   int64_t time_ms(uint32_t sample) const;
-  // Mean and deviation of each of schema().numerics over `samples`, absent values left out; a
-  // constant has deviation 1.
   void NumericScaling(const View& view, std::span<const uint32_t> samples, std::vector<float>* mean,
-                      std::vector<float>* deviation) const;
+                      std::vector<float>* deviation) const override;
   // A column listed under `segments` in the spec.
   Result<Segments> SegmentsBy(const std::string& column) const;
 

@@ -11,11 +11,10 @@
 
 #include "base/status.h"
 #include "model/schema.h"
+#include "train/examples.h"
 #include "train/toml_table.h"
 
 namespace heed::train {
-
-enum class Split : uint8_t { kTrain, kValid, kTest, kNone };  // kNone: seen as history only
 
 struct FileSpec {
   std::string path;  // relative to the data folder

@@ -43,7 +43,7 @@ Status CheckSchema(const model::Schema& model, const model::Schema& data) {
 
 }  // namespace
 
-Result<std::vector<Predictions>> Predict(const model::Ranker& ranker, const Dataset& data,
+Result<std::vector<Predictions>> Predict(const model::Ranker& ranker, const Examples& data,
                                          const View& view, std::span<const uint32_t> samples,
                                          uint32_t threads) {
   const size_t tasks = data.schema().tasks.size();

@@ -16,7 +16,7 @@ namespace heed::train {
 
 // Per task, the predictions for `samples` in their order. Uses up to `threads` threads; the result
 // does not depend on how many.
-Result<std::vector<Predictions>> Predict(const model::Ranker& ranker, const Dataset& data,
+Result<std::vector<Predictions>> Predict(const model::Ranker& ranker, const Examples& data,
                                          const View& view, std::span<const uint32_t> samples,
                                          uint32_t threads = 2);
 

@@ -49,7 +49,7 @@ class Run {
     bool judge;          // early stopping on the valid rows
   };
 
-  Run(const Dataset& data, const model::RankerConfig& config, const TrainOptions& options,
+  Run(const Examples& data, const model::RankerConfig& config, const TrainOptions& options,
       Plan plan, const ProgressCallback& progress, const std::atomic<bool>* stop)
       : data_(data),
         config_(config),
@@ -218,7 +218,7 @@ class Run {
     return std::move(result_);
   }
 
-  const Dataset& data_;
+  const Examples& data_;
   const model::RankerConfig& config_;
   const TrainOptions& options_;
   Plan plan_;
@@ -233,7 +233,7 @@ class Run {
   TrainResult result_;
 };
 
-Status CheckOptions(const Dataset& data, const model::RankerConfig& config,
+Status CheckOptions(const Examples& data, const model::RankerConfig& config,
                     const TrainOptions& options) {
   if (!(config.schema == data.schema())) {
     return InvalidArgument("the ranker's schema is not the data set's");
@@ -254,7 +254,7 @@ Status CheckOptions(const Dataset& data, const model::RankerConfig& config,
 
 }  // namespace
 
-Result<TrainResult> Train(const Dataset& data, const model::RankerConfig& config,
+Result<TrainResult> Train(const Examples& data, const model::RankerConfig& config,
                           const TrainOptions& options, const ProgressCallback& progress,
                           const std::atomic<bool>* stop) {
   HEED_RETURN_IF_ERROR(CheckOptions(data, config, options));

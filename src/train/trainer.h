@@ -1,4 +1,4 @@
-// Trains a ranker on a data set: shuffled mini-batches, early stopping on held-out rows, refit on all
+// Trains a ranker on examples: shuffled mini-batches, early stopping on held-out rows, refit on all
 // rows, calibration.
 #pragma once
 
@@ -12,7 +12,7 @@
 
 #include "base/status.h"
 #include "model/ranker.h"
-#include "train/dataset.h"
+#include "train/examples.h"
 
 namespace heed::train {
 
@@ -66,7 +66,7 @@ struct TrainResult {
 
 // `stop` (may be null) is looked at before each step: once true, the best ranker so far comes back.
 // Deterministic: the same data, options and seed give the same model bytes.
-Result<TrainResult> Train(const Dataset& data, const model::RankerConfig& config,
+Result<TrainResult> Train(const Examples& data, const model::RankerConfig& config,
                           const TrainOptions& options, const ProgressCallback& progress = {},
                           const std::atomic<bool>* stop = nullptr);
 

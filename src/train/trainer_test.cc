@@ -3,13 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <csignal>
 #include <numeric>
 
 #include "base/random.h"
 #include "train/calibration.h"
 #include "train/evaluate.h"
-#include "train/interrupt.h"
 #include "train/recipe.h"
 #include "train/reproduce.h"
 #include "train/test_files.h"
@@ -119,13 +117,6 @@ TEST(Trainer, StopFlagReturnsTheBestSoFar) {
   EXPECT_TRUE(result.stopped);
   EXPECT_EQ(result.valid.size(), 1u);
   EXPECT_TRUE(Evaluate(*result.ranker, *arena.data, {}).ok());
-}
-
-TEST(Trainer, InterruptSetsTheFlag) {
-  const InterruptFlag interrupt;
-  EXPECT_FALSE(interrupt.flag()->load());
-  std::raise(SIGINT);
-  EXPECT_TRUE(interrupt.flag()->load());
 }
 
 TEST(Trainer, BadOptionsAreRefused) {

@@ -1,0 +1,1 @@
+{"v":"1","id":"ex-0032","type":"guide.ack","ts":1764000044000,"recv_ts":1764000044180,"seq":32,"tenant":"t1","room":"r1","session":"s1","src":{"platform":"demo","adapter":"example"},"data":{"decision_id":"d1","verdict":"accept","by":"h:op"},"actor":{"id":"h:op","kind":"operator"}}

@@ -1,0 +1,223 @@
+// Heed as a library: what the server calls, and what a program that embeds Heed calls.
+//
+//   heed::EngineOptions options;
+//   options.directory = "data";
+//   auto engine = heed::Engine::Open(options);
+//
+// Thread-safe throughout. Every text is UTF-8; every time is milliseconds since the epoch, UTC.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "heed/status.h"
+
+namespace heed {
+
+namespace event {
+struct Event;
+}
+
+struct EngineOptions {
+  std::string directory;                    // everything durable lives below it; made when absent
+  int64_t max_future_ms = 5 * 60 * 1000;    // an event further ahead of the clock is refused
+  int64_t room_silent_ms = 10 * 60 * 1000;  // a room silent for so long is not live
+  size_t max_candidates = 2'000;            // given in one request
+  size_t found_candidates = 500;            // found when none are given
+  size_t max_queued_events = 200'000;
+  uint64_t snapshot_every_events = 1'000'000;
+  size_t snapshots_kept = 3;
+  double exploration = 0.05;  // share of slates whose last slot is given to chance
+  uint64_t seed = 1;          // of exploration
+};
+
+// ---- events ----------------------------------------------------------------------------------
+
+struct RecordedEvent {
+  uint64_t sequence = 0;
+  bool duplicate = false;  // known by (tenant, id): nothing was written again
+};
+
+struct RefusedEvent {
+  size_t index = 0;  // in the span given
+  Status status;     // field() is a JSON pointer inside the event
+};
+
+struct RecordResult {
+  std::vector<std::optional<RecordedEvent>> events;  // by position; empty where refused
+  std::vector<RefusedEvent> refused;
+};
+
+// ---- recommendations -------------------------------------------------------------------------
+
+struct RecommendRequest {
+  std::string tenant = "default";
+  std::string user;
+  std::string room;                     // products: the room the viewer is in (required there)
+  std::vector<std::string> candidates;  // host ids, or product ids; empty: found by the engine
+  size_t limit = 10;
+  bool explain = false;
+};
+
+struct HistoryEvidence {  // one event of the viewer's history and what it did to one candidate
+  std::string sequence;   // "visits", "touches", "skips"
+  std::string id;         // the host or product of that event
+  int64_t ts = 0;
+  float weight = 0;         // attention, mean over heads; with null_weight sums to 1 per sequence
+  float leave_one_out = 0;  // score with it minus score without it
+};
+
+struct SequenceEvidence {
+  std::string sequence;
+  float null_weight = 1;                // attention that said "nothing here"
+  std::vector<HistoryEvidence> events;  // newest first
+};
+
+struct TaskProbability {
+  std::string task;
+  float probability = 0;
+};
+
+struct RankedItem {
+  std::string id;                      // host id or product id
+  std::string room;                    // hosts: the live room to enter
+  float score = 0;                     // sum over tasks of value * probability
+  float propensity = 1;                // probability with which this slate shows the item at all
+  std::string source;                  // "given", "live", "followed", "room"
+  std::vector<TaskProbability> tasks;  // with explain
+  std::vector<SequenceEvidence> attention;  // with explain
+};
+
+struct FilteredItem {
+  std::string id;
+  std::string reason;  // "not_live", "out_of_stock", "unknown", "off", "duplicate"
+};
+
+struct RecommendResponse {
+  std::string decision_id;
+  std::string model_version;    // "popularity-0" before the first trained model
+  uint64_t state_sequence = 0;  // every event up to here was taken into account
+  int64_t ts = 0;
+  std::vector<RankedItem> items;
+  std::vector<FilteredItem> filtered;
+};
+
+// ---- catalog ---------------------------------------------------------------------------------
+
+enum class CatalogKind : uint8_t { kHosts, kRooms, kProducts };
+
+struct CatalogRefusal {
+  size_t index = 0;
+  std::string id;
+  Status status;
+};
+
+struct CatalogResult {
+  size_t stored = 0;
+  std::vector<CatalogRefusal> refused;
+};
+
+struct CatalogPage {
+  std::vector<std::string> documents;  // JSON objects
+  std::string next;                    // cursor; empty at the end
+};
+
+// ---- training --------------------------------------------------------------------------------
+
+struct TrainProgress {
+  std::string phase;  // "examples", "hosts", "products"
+  uint64_t done = 0, total = 0;
+  double loss = 0;
+  double seconds_left = 0;
+};
+
+struct TaskQuality {
+  std::string task;
+  double auc = 0, log_loss = 0, pcoc = 0;
+  uint64_t rows = 0, positives = 0;
+};
+
+struct TrainedModel {
+  std::string name;     // "hosts", "products"
+  std::string version;  // "hosts-000001"
+  uint64_t samples = 0;
+  std::vector<TaskQuality> quality;  // on the last tenth by time, which was held out
+};
+
+struct TrainReport {
+  std::vector<TrainedModel> models;
+  double seconds = 0;
+};
+
+struct ModelInfo {
+  std::string name, version;
+  bool active = false;
+  uint64_t parameters = 0;
+};
+
+struct EngineStats {
+  uint64_t last_sequence = 0;
+  uint64_t state_sequence = 0;
+  size_t queued_events = 0;
+  uint64_t users = 0, hosts = 0, rooms = 0, products = 0, live_rooms = 0;
+};
+
+class Engine {
+ public:
+  // Opens the directory, restores the newest snapshot, replays the rest of the log.
+  static Result<std::unique_ptr<Engine>> Open(const EngineOptions& options);
+  // Commits what is queued, writes a snapshot.
+  ~Engine();
+
+  // Takes events that are valid by themselves (event/json.h) and refuses those the engine cannot
+  // keep (a future time). `done` is called once, when all accepted ones are durable and part of
+  // state; on another thread. kOverloaded at once when the queue is full.
+  Status RecordAsync(std::vector<event::Event> events,
+                     std::function<void(Result<RecordResult>)> done);
+  Result<RecordResult> Record(std::vector<event::Event> events);
+
+  Result<RecommendResponse> RecommendHosts(const RecommendRequest& request) const;
+  Result<RecommendResponse> RecommendProducts(const RecommendRequest& request) const;
+  // The stored decision as JSON, with candidates, scores, propensities and model version.
+  Result<std::string> GetDecision(std::string_view tenant, std::string_view decision_id) const;
+
+  // `documents` are JSON objects with at least "id"; each is checked alone.
+  Result<CatalogResult> PutCatalog(CatalogKind kind, std::string_view tenant,
+                                   std::span<const std::string> documents);
+  Result<std::string> GetCatalog(CatalogKind kind, std::string_view tenant,
+                                 std::string_view id) const;
+  Status DeleteCatalog(CatalogKind kind, std::string_view tenant, std::string_view id);
+  Result<CatalogPage> ListCatalog(CatalogKind kind, std::string_view tenant, std::string_view after,
+                                  size_t limit) const;
+
+  // Builds examples from the whole log, trains both rankers, activates them. One at a time
+  // (kConflict). `progress` may be empty; returning false from it stops training and changes nothing.
+  Result<TrainReport> Train(const std::function<bool(const TrainProgress&)>& progress);
+  std::vector<ModelInfo> Models() const;
+
+  // Writes a snapshot now; returns its sequence.
+  Result<uint64_t> Snapshot();
+  EngineStats Stats() const;
+  // Ok when events can be recorded and requests answered.
+  Status Health() const;
+  // Calls `visit` for each event from `from_sequence` to the end as of the call, in log order; stops
+  // at the first error.
+  Status ReadEvents(
+      uint64_t from_sequence,
+      const std::function<Status(uint64_t sequence, const event::Event& event)>& visit) const;
+  // The whole of state, for comparison with a replay (heed inspect, crash tests).
+  std::string SerializeState() const;
+
+ private:
+  struct Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace heed

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""clang-tidy over the non-test sources of the clang preset, several at a time.
+
+A file is looked at again only when its preprocessed text (comments kept: NOLINT counts), its
+command line or .clang-tidy changed: a clean result is kept as an empty file in build/tidy.
+"""
+import argparse
+import concurrent.futures
+import hashlib
+import json
+import pathlib
+import shlex
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build/clang"
+CLEAN = ROOT / "build/tidy"
+FOLDERS = ("src", "include", "tests", "bench", "fuzz", "examples")
+
+
+def sources():
+    for entry in json.loads((BUILD / "compile_commands.json").read_text(encoding="utf-8")):
+        path = pathlib.Path(entry["file"])
+        if (path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in FOLDERS
+                and not path.name.endswith(("_test.cc", "_bench.cc"))):
+            command = shlex.split(entry["command"])
+            yield path, command[next(i for i, word in enumerate(command) if "clang++" in word):]
+
+
+def key(path, command):
+    keep = [word for i, word in enumerate(command)
+            if word not in ("-c", "-o") and command[i - 1] not in ("-o", "-MF", "-MT")]
+    text = subprocess.run(keep + ["-E", "-C", "-w"], cwd=BUILD, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, check=True).stdout
+    config = (ROOT / ".clang-tidy").read_bytes()
+    return hashlib.sha256(b"\0".join([text, " ".join(keep).encode(), config])).hexdigest()
+
+
+def look(path, command):
+    stamp = CLEAN / key(path, command)
+    if stamp.exists():
+        return path, True, "", 0.0
+    began = time.monotonic()
+    done = subprocess.run(["clang-tidy-14", "-quiet", "-p", str(BUILD), str(path)], cwd=ROOT,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if done.returncode == 0:
+        stamp.touch()
+    output = done.stdout.decode()
+    if done.returncode and not output.strip():
+        output = done.stderr.decode()[-2000:]
+    return path, done.returncode == 0, output, time.monotonic() - began
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--jobs", type=int, default=2)
+    CLEAN.mkdir(parents=True, exist_ok=True)
+    bad = 0
+    with concurrent.futures.ThreadPoolExecutor(parser.parse_args().jobs) as pool:
+        for path, clean, output, seconds in pool.map(lambda item: look(*item), sources()):
+            if seconds:
+                print(f"{seconds:6.1f} s {path.relative_to(ROOT)}", flush=True)
+            if not clean:
+                bad += 1
+                print(output, flush=True)
+    print(f"{bad} files with findings" if bad else "tidy ok")
+    return bool(bad)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+// heed inspect: what is on disk, in words or as JSON.
+#include <cstdio>
+#include <string>
+
+#include "heed/engine.h"
+
+#include "cli/command.h"
+#include "event/event.h"
+#include "event/json.h"
+#include "model/ranker.h"
+
+namespace heed::cli {
+namespace {
+
+Result<std::unique_ptr<Engine>> OpenEngine(const std::string& directory) {
+  EngineOptions options;
+  options.directory = directory;
+  return Engine::Open(options);
+}
+
+int InspectEvents(const std::string& directory, uint64_t from) {
+  Result<std::unique_ptr<Engine>> engine = OpenEngine(directory);
+  if (!engine.ok()) return Fail(engine.status());
+  const Status read =
+      engine.value()->ReadEvents(from, [](uint64_t sequence, const event::Event& event) -> Status {
+        std::printf("{\"sequence\":%llu,\"event\":%s}\n", static_cast<unsigned long long>(sequence),
+                    event::ToJson(event).c_str());
+        return std::ferror(stdout) != 0 ? IoError("standard output") : Status();
+      });
+  return read.ok() ? 0 : Fail(read);
+}
+
+int InspectStats(const std::string& directory) {
+  Result<std::unique_ptr<Engine>> engine = OpenEngine(directory);
+  if (!engine.ok()) return Fail(engine.status());
+  const EngineStats stats = engine.value()->Stats();
+  const auto print = [](const char* name, uint64_t value, const char* end = ",") {
+    std::printf("\"%s\":%llu%s", name, static_cast<unsigned long long>(value), end);
+  };
+  std::printf("{");
+  print("events", stats.last_sequence);
+  print("users", stats.users);
+  print("hosts", stats.hosts);
+  print("rooms", stats.rooms);
+  print("products", stats.products);
+  print("live_rooms", stats.live_rooms, "}\n");
+  return 0;
+}
+
+int InspectModel(const std::string& path) {
+  const Result<std::unique_ptr<model::Ranker>> ranker = model::Ranker::Load(path);
+  if (!ranker.ok()) return Fail(ranker.status());
+  const model::RankerConfig& config = ranker.value()->config();
+  std::printf("parameters  %llu\n",
+              static_cast<unsigned long long>(ranker.value()->parameter_count()));
+  std::printf("attention   %u heads, %u wide; embeddings %u wide; hidden", config.attention_heads,
+              config.attention_width, config.embedding_width);
+  for (const uint32_t width : config.hidden) std::printf(" %u", width);
+  std::printf("\n");
+  for (const model::FieldSpec& field : config.schema.fields) {
+    std::printf("field       %-18s table %-12s %s\n", field.name.c_str(), field.table.c_str(),
+                field.side == model::Side::kRequest ? "request" : "candidate");
+  }
+  for (const model::NumericSpec& numeric : config.schema.numerics) {
+    std::printf("numeric     %-18s %18s %s\n", numeric.name.c_str(), "",
+                numeric.side == model::Side::kRequest ? "request" : "candidate");
+  }
+  for (const model::SequenceSpec& sequence : config.schema.sequences) {
+    std::printf("sequence    %-18s at most %u:", sequence.name.c_str(), sequence.max_length);
+    for (const std::string& table : sequence.tables) std::printf(" %s", table.c_str());
+    std::printf("  asked by");
+    for (const std::string& field : sequence.query_fields) std::printf(" %s", field.c_str());
+    std::printf("\n");
+  }
+  for (const model::TaskSpec& task : config.schema.tasks) {
+    std::printf("task        %-18s worth %g\n", task.name.c_str(), static_cast<double>(task.value));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void AddInspect(CLI::App& app, int* exit_code) {
+  struct Options {
+    std::string directory = "data";
+    std::string model;
+    uint64_t from = 1;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("inspect", "Show what is on disk");
+  command->require_subcommand(1);
+  command->footer(
+      "Examples:\n  heed inspect events --data data | head\n"
+      "  heed inspect model data/models/hosts-000001.heed");
+  CLI::App* events = command->add_subcommand("events", "The event log, one JSON object a line");
+  events->add_option("--data", options->directory, "The engine's directory")->capture_default_str();
+  events->add_option("--from", options->from, "First sequence")->capture_default_str();
+  events->callback(
+      [options, exit_code] { *exit_code = InspectEvents(options->directory, options->from); });
+  CLI::App* stats = command->add_subcommand("stats", "Counts, as one JSON object");
+  stats->add_option("--data", options->directory, "The engine's directory")->capture_default_str();
+  stats->callback([options, exit_code] { *exit_code = InspectStats(options->directory); });
+  CLI::App* model = command->add_subcommand("model", "What a model file reads and predicts");
+  model->add_option("file", options->model, "A .heed file")->required();
+  model->callback([options, exit_code] { *exit_code = InspectModel(options->model); });
+}
+
+}  // namespace heed::cli

@@ -1,0 +1,113 @@
+// heed train: a ranker from a described data set, or the live rankers from an engine's own log.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <string>
+
+#include "heed/engine.h"
+
+#include "cli/command.h"
+#include "cli/progress.h"
+#include "train/dataset.h"
+#include "train/recipe.h"
+#include "train/trainer.h"
+
+namespace heed::cli {
+namespace {
+
+struct Options {
+  std::string recipe;
+  std::string directory = "data";
+  std::string out = "model.heed";
+  uint64_t seed = 0;  // 0: the recipe's
+};
+
+int TrainRecipe(const Options& options) {
+  WatchForStop();
+  Result<train::Recipe> recipe = train::LoadRecipe(options.recipe);
+  if (!recipe.ok()) return Fail(recipe.status());
+  if (options.seed != 0) recipe.value().train.seed = options.seed;
+  const Result<std::unique_ptr<train::Dataset>> data =
+      train::Dataset::Load(recipe.value().dataset, options.directory);
+  if (!data.ok()) return Fail(data.status());
+  Progress progress("train", "steps");
+  const Result<train::TrainResult> trained = train::Train(
+      *data.value(), recipe.value().ranker, recipe.value().train,
+      [&](const train::TrainProgress& now) {
+        progress.Update(
+            now.step, now.steps,
+            fmt::format("{}  loss {:.4f}  {:.0f} rows/s", now.phase, now.loss, now.rows_per_s));
+      },
+      StopFlag());
+  progress.Finish();
+  if (!trained.ok()) return Fail(trained.status());
+  const Status saved = trained.value().ranker->Save(options.out);
+  if (!saved.ok()) return Fail(saved);
+  std::printf("{\"model\":\"%s\",\"steps\":%llu,\"epochs\":%.3f,\"valid\":%.5f,\"stopped\":%s}\n",
+              options.out.c_str(), static_cast<unsigned long long>(trained.value().steps),
+              trained.value().best_epochs, trained.value().best_metric,
+              trained.value().stopped ? "true" : "false");
+  return trained.value().stopped ? kStopped : 0;
+}
+
+int TrainLog(const Options& options) {
+  WatchForStop();
+  EngineOptions engine_options;
+  engine_options.directory = options.directory;
+  if (options.seed != 0) engine_options.seed = options.seed;
+  const Result<std::unique_ptr<Engine>> engine = Engine::Open(engine_options);
+  if (!engine.ok()) return Fail(engine.status());
+  const Result<TrainReport> report = TrainWithProgress(*engine.value());
+  if (!report.ok()) {
+    return report.status().code() == Code::kDeadlineExceeded ? kStopped : Fail(report.status());
+  }
+  for (const TrainedModel& model : report.value().models) {
+    std::printf("%s  %llu examples\n", model.version.c_str(),
+                static_cast<unsigned long long>(model.samples));
+    for (const TaskQuality& task : model.quality) {
+      std::printf("  %-8s AUC %.4f  log loss %.4f  PCOC %.3f  (%llu of %llu held-out rows)\n",
+                  task.task.c_str(), task.auc, task.log_loss, task.pcoc,
+                  static_cast<unsigned long long>(task.positives),
+                  static_cast<unsigned long long>(task.rows));
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+Result<TrainReport> TrainWithProgress(Engine& engine) {
+  std::unique_ptr<Progress> progress;
+  std::string phase;
+  return engine.Train([&](const TrainProgress& now) {
+    if (now.phase != phase) {
+      phase = now.phase;
+      progress = std::make_unique<Progress>(phase, phase == "examples" ? "events" : "steps");
+    }
+    progress->Update(now.done, now.total, now.loss > 0 ? fmt::format("loss {:.4f}", now.loss) : "");
+    return !StopRequested();
+  });
+}
+
+void AddTrain(CLI::App& app, int* exit_code) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "train",
+      "Train the live rankers from an engine's log, or a ranker from a described data set");
+  command->footer(
+      "Examples:\n  heed train --data data                       the live rankers, from the log\n"
+      "  heed train --config examples/recipes/kuairand.toml --data KuaiRand-Pure --out model.heed\n"
+      "Ctrl-C keeps the best model so far. A running server trains itself: POST /v1/train.");
+  command->add_option("--config", options->recipe, "A recipe (docs/datasets.md); absent: the log");
+  command
+      ->add_option("--data", options->directory, "The engine's directory, or the data set's folder")
+      ->capture_default_str();
+  command->add_option("--out", options->out, "With --config: where the model goes")
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "0: the default");
+  command->callback([options, exit_code] {
+    *exit_code = options->recipe.empty() ? TrainLog(*options) : TrainRecipe(*options);
+  });
+}
+
+}  // namespace heed::cli

@@ -1,0 +1,377 @@
+#include "heed/engine.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <filesystem>
+#include <future>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "decide/catalog.h"
+#include "decide/decider.h"
+#include "engine/decision_log.h"
+#include "engine/log_training.h"
+#include "engine/model_files.h"
+#include "event/event.h"
+#include "infer/model_handle.h"
+#include "state/state.h"
+#include "store/database.h"
+#include "store/event_log.h"
+#include "store/snapshots.h"
+#include "train/log_examples.h"
+
+namespace heed {
+namespace {
+
+constexpr size_t kModelsKept = 5;
+constexpr size_t kMaxExamples = 200'000;  // of each kind, the newest
+constexpr const char* kHostModel = "hosts";
+constexpr const char* kProductModel = "products";
+
+bool IsOrder(const event::Event& event) {
+  return std::holds_alternative<event::OrderCreate>(event.data) ||
+         std::holds_alternative<event::OrderPay>(event.data) ||
+         std::holds_alternative<event::OrderCancel>(event.data) ||
+         std::holds_alternative<event::OrderRefund>(event.data);
+}
+
+Status CheckRequest(const RecommendRequest& request, const EngineOptions& options) {
+  if (request.tenant.empty()) return InvalidArgument("must not be empty", "/tenant");
+  if (request.user.empty()) return InvalidArgument("is required", "/user");
+  if (request.limit == 0) return InvalidArgument("must be at least 1", "/limit");
+  if (request.candidates.size() > options.max_candidates) {
+    return InvalidArgument(fmt::format("has {} candidates, at most {} are taken",
+                                       request.candidates.size(), options.max_candidates),
+                           "/candidates");
+  }
+  return {};
+}
+
+}  // namespace
+
+// Members in the order of construction: what a later one uses stands before it.
+struct Engine::Impl {
+  explicit Impl(const EngineOptions& engine_options)
+      : options(engine_options), model_files(engine_options.directory + "/models", kModelsKept) {}
+
+  ~Impl() {
+    {
+      const std::lock_guard lock(snapshot_mutex);
+      stopping = true;
+    }
+    snapshot_wake.notify_all();
+    if (snapshot_thread.joinable()) snapshot_thread.join();
+    log.reset();  // commits what is queued; only then is state complete
+    if (snapshots && state.last_sequence() > snapshot_sequence) {
+      const Result<uint64_t> written = WriteSnapshot();
+      if (!written.ok()) spdlog::error("last snapshot: {}", written.status().ToString());
+    }
+  }
+
+  Result<uint64_t> WriteSnapshot() {
+    uint64_t sequence = 0;
+    const std::string bytes = state.Serialize(&sequence);
+    const std::lock_guard lock(snapshot_write_mutex);
+    HEED_RETURN_IF_ERROR(snapshots->Write(sequence, bytes));
+    snapshot_sequence = sequence;
+    return sequence;
+  }
+
+  void SnapshotLoop() {
+    std::unique_lock lock(snapshot_mutex);
+    for (;;) {
+      snapshot_wake.wait(lock, [this] {
+        return stopping ||
+               state.last_sequence() - snapshot_sequence >= options.snapshot_every_events;
+      });
+      if (stopping) return;
+      lock.unlock();
+      const Result<uint64_t> written = WriteSnapshot();
+      if (!written.ok()) {
+        // The log still has everything; try again after as many events once more.
+        spdlog::error("snapshot: {}", written.status().ToString());
+        snapshot_sequence = state.last_sequence();
+      }
+      lock.lock();
+    }
+  }
+
+  void Apply(std::span<const store::LogRecord> records) {
+    for (const store::LogRecord& record : records) state.Apply(record.sequence, record.event);
+    if (state.last_sequence() - snapshot_sequence >= options.snapshot_every_events) {
+      snapshot_wake.notify_one();
+    }
+  }
+
+  // A stream of its own for every request, so that they need no lock.
+  Random NextRandom() const { return Random(options.seed + MixedCounter()); }
+  uint64_t MixedCounter() const {
+    return request_counter.fetch_add(1, std::memory_order_relaxed) * 0x9E3779B97F4A7C15ull;
+  }
+
+  Result<RecommendResponse> Decide(std::string_view kind, const RecommendRequest& request) const {
+    HEED_RETURN_IF_ERROR(CheckRequest(request, options));
+    const int64_t now_ts = clock.now_ms();
+    Random random = NextRandom();
+    Result<RecommendResponse> response = kind == kHostModel
+                                             ? decider->Hosts(request, now_ts, &random)
+                                             : decider->Products(request, now_ts, &random);
+    if (!response.ok()) return response;
+    response.value().decision_id = decisions->NewId(now_ts);
+    decisions->Add(request.tenant, response.value().decision_id,
+                   engine::DecisionJson(kind, request, response.value()));
+    return response;
+  }
+
+  const EngineOptions options;
+  const Clock& clock = Clock::System();
+  std::unique_ptr<store::Database> database;
+  state::State state;
+  std::unique_ptr<store::Snapshots> snapshots;
+  std::unique_ptr<decide::Catalog> catalog;
+  engine::ModelFiles model_files;
+  infer::ModelHandle host_model, product_model;
+  std::unique_ptr<decide::Decider> decider;
+  std::unique_ptr<engine::DecisionLog> decisions;
+  std::unique_ptr<store::EventLog> log;  // its committer applies to `state`
+  mutable std::atomic<uint64_t> request_counter{0};
+  std::atomic<bool> training{false};
+
+  std::atomic<uint64_t> snapshot_sequence{0};  // of the newest snapshot on disk
+  std::mutex snapshot_write_mutex;
+  std::mutex snapshot_mutex;
+  std::condition_variable snapshot_wake;
+  bool stopping = false;  // guarded by snapshot_mutex
+  std::thread snapshot_thread;
+};
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
+  std::error_code made;
+  std::filesystem::create_directories(options.directory, made);
+  if (made) return IoError(options.directory + ": " + made.message());
+  auto impl = std::make_unique<Impl>(options);
+  HEED_ASSIGN_OR_RETURN(impl->database,
+                        store::Database::Open({.directory = options.directory + "/store"}));
+  auto snapshots = std::make_unique<store::Snapshots>(*impl->database, options.snapshots_kept);
+  HEED_ASSIGN_OR_RETURN(const std::optional<store::Snapshot> snapshot, snapshots->ReadNewest());
+  if (snapshot) {
+    const Status restored = impl->state.Restore(snapshot->bytes);
+    if (restored.ok()) {
+      impl->snapshot_sequence = snapshot->sequence;
+    } else {  // the log has it all: slower, but right
+      spdlog::error("snapshot {}: {}; replaying the whole log", snapshot->sequence,
+                    restored.ToString());
+    }
+  }
+  Impl* raw = impl.get();
+  store::EventLogOptions log_options;
+  log_options.max_queued_events = options.max_queued_events;
+  log_options.apply = [raw](std::span<const store::LogRecord> records) { raw->Apply(records); };
+  HEED_ASSIGN_OR_RETURN(impl->log, store::EventLog::Open(*impl->database, log_options));
+  if (impl->state.last_sequence() > impl->log->last_sequence()) {
+    return Corruption(fmt::format("the snapshot knows event {} but the log ends at {}",
+                                  impl->state.last_sequence(), impl->log->last_sequence()));
+  }
+  HEED_RETURN_IF_ERROR(impl->log->Read(impl->state.last_sequence() + 1,
+                                       [raw](const store::LogRecord& record) -> Status {
+                                         raw->state.Apply(record.sequence, record.event);
+                                         return {};
+                                       }));
+  impl->snapshots = std::move(snapshots);
+  HEED_ASSIGN_OR_RETURN(impl->catalog, decide::Catalog::Open(*impl->database));
+  impl->host_model.Publish(impl->model_files.LoadNewest(kHostModel, model::HostSchema()));
+  impl->product_model.Publish(impl->model_files.LoadNewest(kProductModel, model::ProductSchema()));
+  impl->decider = std::make_unique<decide::Decider>(impl->state, *impl->catalog, impl->host_model,
+                                                    impl->product_model, impl->options);
+  impl->decisions = std::make_unique<engine::DecisionLog>(*impl->database);
+  impl->snapshot_thread = std::thread([raw] { raw->SnapshotLoop(); });
+  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+Status Engine::RecordAsync(std::vector<event::Event> events,
+                           std::function<void(Result<RecordResult>)> done) {
+  auto result = std::make_shared<RecordResult>();
+  result->events.resize(events.size());
+  const int64_t latest_ts = impl_->clock.now_ms() + impl_->options.max_future_ms;
+  std::vector<event::Event> accepted;
+  std::vector<size_t> positions;
+  accepted.reserve(events.size());
+  positions.reserve(events.size());
+  bool has_order = false;
+  for (size_t i = 0; i < events.size(); ++i) {
+    if (events[i].ts > latest_ts) {
+      result->refused.push_back(
+          {i, InvalidArgument(
+                  fmt::format("is {} s ahead of this server's clock, at most {} s is "
+                              "accepted",
+                              (events[i].ts - latest_ts + impl_->options.max_future_ms) / 1000,
+                              impl_->options.max_future_ms / 1000),
+                  "/ts")});
+      continue;
+    }
+    has_order = has_order || IsOrder(events[i]);
+    accepted.push_back(std::move(events[i]));
+    positions.push_back(i);
+  }
+  if (accepted.empty()) {
+    done(std::move(*result));
+    return {};
+  }
+  return impl_->log->TryAppend(std::move(accepted), /*never_shed=*/has_order,
+                               [result, positions = std::move(positions), done = std::move(done)](
+                                   Result<std::vector<store::Appended>> appended) {
+                                 if (!appended.ok()) return done(appended.status());
+                                 for (size_t i = 0; i < positions.size(); ++i) {
+                                   result->events[positions[i]] = {appended.value()[i].sequence,
+                                                                   appended.value()[i].duplicate};
+                                 }
+                                 done(std::move(*result));
+                               });
+}
+
+Result<RecordResult> Engine::Record(std::vector<event::Event> events) {
+  std::promise<Result<RecordResult>> promise;
+  std::future<Result<RecordResult>> future = promise.get_future();
+  HEED_RETURN_IF_ERROR(RecordAsync(std::move(events), [&](Result<RecordResult> result) {
+    promise.set_value(std::move(result));
+  }));
+  return future.get();
+}
+
+Result<RecommendResponse> Engine::RecommendHosts(const RecommendRequest& request) const {
+  return impl_->Decide(kHostModel, request);
+}
+
+Result<RecommendResponse> Engine::RecommendProducts(const RecommendRequest& request) const {
+  if (request.room.empty()) return InvalidArgument("is required", "/room");
+  return impl_->Decide(kProductModel, request);
+}
+
+Result<std::string> Engine::GetDecision(std::string_view tenant,
+                                        std::string_view decision_id) const {
+  return impl_->decisions->Get(tenant, decision_id);
+}
+
+Result<CatalogResult> Engine::PutCatalog(CatalogKind kind, std::string_view tenant,
+                                         std::span<const std::string> documents) {
+  return impl_->catalog->Put(kind, tenant, documents);
+}
+
+Result<std::string> Engine::GetCatalog(CatalogKind kind, std::string_view tenant,
+                                       std::string_view id) const {
+  return impl_->catalog->Get(kind, tenant, id);
+}
+
+Status Engine::DeleteCatalog(CatalogKind kind, std::string_view tenant, std::string_view id) {
+  return impl_->catalog->Delete(kind, tenant, id);
+}
+
+Result<CatalogPage> Engine::ListCatalog(CatalogKind kind, std::string_view tenant,
+                                        std::string_view after, size_t limit) const {
+  return impl_->catalog->List(kind, tenant, after, limit);
+}
+
+Result<TrainReport> Engine::Train(const std::function<bool(const TrainProgress&)>& progress) {
+  if (impl_->training.exchange(true)) {
+    return Status(Code::kConflict, "a training run is under way");
+  }
+  struct Release {
+    std::atomic<bool>& flag;
+    ~Release() { flag = false; }
+  } const release{impl_->training};
+
+  const int64_t started_us = impl_->clock.steady_us();
+  const auto report = [&](const TrainProgress& now) { return !progress || progress(now); };
+  const auto seconds = [&] {
+    return static_cast<double>(impl_->clock.steady_us() - started_us) * 1e-6;
+  };
+  train::LogExamples examples(kMaxExamples);
+  const uint64_t total = impl_->log->last_sequence();
+  HEED_RETURN_IF_ERROR(impl_->log->Read(1, [&](const store::LogRecord& record) -> Status {
+    examples.Apply(record);
+    if (record.sequence % 4096 == 0) {
+      const double left = seconds() / static_cast<double>(record.sequence) *
+                          static_cast<double>(total - std::min(total, record.sequence));
+      if (!report({"examples", record.sequence, total, 0, left})) {
+        return {Code::kDeadlineExceeded, "training was stopped"};
+      }
+    }
+    return {};
+  }));
+  examples.Finish();
+
+  TrainReport result;
+  struct Job {
+    const char* name;
+    const train::ExamplePool& pool;
+    infer::ModelHandle& handle;
+  };
+  for (const Job& job : {Job{kHostModel, examples.hosts(), impl_->host_model},
+                         Job{kProductModel, examples.products(), impl_->product_model}}) {
+    HEED_ASSIGN_OR_RETURN(engine::TrainedRanker trained,
+                          engine::TrainRanker(job.pool, job.name, impl_->options.seed, report));
+    HEED_ASSIGN_OR_RETURN(const std::string version,
+                          impl_->model_files.Save(job.name, *trained.ranker));
+    auto model = std::make_shared<infer::ServingModel>();
+    model->version = version;
+    model->ranker = std::move(trained.ranker);
+    job.handle.Publish(std::move(model));
+    result.models.push_back({job.name, version, trained.samples, std::move(trained.quality)});
+  }
+  result.seconds = seconds();
+  return result;
+}
+
+std::vector<ModelInfo> Engine::Models() const {
+  std::vector<ModelInfo> models;
+  const auto add = [&](const char* name, const infer::ModelHandle& handle) {
+    const auto active = handle.Get();
+    for (const std::string& version : impl_->model_files.Versions(name)) {
+      const bool is_active = active && active->version == version;
+      models.push_back(
+          {name, version, is_active, is_active ? active->ranker->parameter_count() : 0});
+    }
+  };
+  add(kHostModel, impl_->host_model);
+  add(kProductModel, impl_->product_model);
+  return models;
+}
+
+Result<uint64_t> Engine::Snapshot() { return impl_->WriteSnapshot(); }
+
+EngineStats Engine::Stats() const {
+  EngineStats stats;
+  stats.last_sequence = impl_->log->last_sequence();
+  stats.state_sequence = impl_->state.last_sequence();
+  stats.queued_events = impl_->log->queued_events();
+  stats.users = impl_->state.Count(state::Kind::kUser);
+  stats.hosts = impl_->state.Count(state::Kind::kHost);
+  stats.rooms = impl_->state.Count(state::Kind::kRoom);
+  stats.products = impl_->state.Count(state::Kind::kProduct);
+  stats.live_rooms =
+      impl_->state.CountLiveRooms(impl_->clock.now_ms(), impl_->options.room_silent_ms);
+  return stats;
+}
+
+Status Engine::Health() const { return impl_->log->health(); }
+
+Status Engine::ReadEvents(
+    uint64_t from_sequence,
+    const std::function<Status(uint64_t sequence, const event::Event& event)>& visit) const {
+  return impl_->log->Read(from_sequence, [&](const store::LogRecord& record) {
+    return visit(record.sequence, record.event);
+  });
+}
+
+std::string Engine::SerializeState() const { return impl_->state.Serialize(nullptr); }
+
+}  // namespace heed

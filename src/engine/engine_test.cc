@@ -1,0 +1,149 @@
+#include "heed/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "event/event.h"
+#include "state/state.h"
+
+namespace heed {
+namespace {
+
+class EngineTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    options_.directory = testing::TempDir() + "/heed_engine_test";
+    std::filesystem::remove_all(options_.directory);
+    Reopen();
+  }
+  void Reopen() {
+    engine_.reset();
+    Result<std::unique_ptr<Engine>> engine = Engine::Open(options_);
+    ASSERT_TRUE(engine.ok()) << engine.status().ToString();
+    engine_ = std::move(engine).value();
+  }
+  static event::Event Make(int number, std::string room, std::string user, event::Data data) {
+    event::Event event;
+    event.id = "e" + std::to_string(number);
+    event.ts = Clock::System().now_ms() - 10'000 + number;
+    event.tenant = "default";
+    event.session = room + "-s";
+    event.room = std::move(room);
+    event.src = {.platform = "test", .adapter = "test", .raw_type = {}, .raw_id = {}, .extra = {}};
+    event.actor = event::Actor{.id = std::move(user), .kind = event::ActorKind::kViewer};
+    event.data = std::move(data);
+    return event;
+  }
+  static std::vector<event::Event> Evening() {
+    std::vector<event::Event> events;
+    for (int i = 0; i < 3; ++i) {
+      const std::string n = std::to_string(i);
+      events.push_back(Make(i, "r" + n, "h" + n,
+                            event::StreamStart{.title = "t", .category = "c", .host_id = "h" + n}));
+      events.back().actor->kind = event::ActorKind::kHost;
+    }
+    for (int i = 3; i < 200; ++i) {
+      events.push_back(Make(i, "r" + std::to_string(i % 3), "u" + std::to_string(i % 7),
+                            event::ViewerEnter{.channel = "feed"}));
+    }
+    return events;
+  }
+
+  EngineOptions options_;
+  std::unique_ptr<Engine> engine_;
+};
+
+TEST_F(EngineTest, AcknowledgedIsDurableOnceAndVisible) {
+  const Result<RecordResult> first = engine_->Record(Evening());
+  ASSERT_TRUE(first.ok());
+  EXPECT_TRUE(first.value().refused.empty());
+  EXPECT_EQ(first.value().events.back()->sequence, 200u);
+  EXPECT_EQ(engine_->Stats().state_sequence, 200u);
+  const Result<RecordResult> again = engine_->Record(Evening());
+  ASSERT_TRUE(again.ok());
+  EXPECT_TRUE(again.value().events[7]->duplicate);
+  EXPECT_EQ(again.value().events[7]->sequence, 8u);
+  const std::string state = engine_->SerializeState();
+  Reopen();
+  EXPECT_EQ(engine_->Stats().last_sequence, 200u);
+  EXPECT_EQ(engine_->SerializeState(), state);
+}
+
+TEST_F(EngineTest, RecoveredStateIsTheReplayedOne) {
+  std::vector<event::Event> events = Evening();
+  std::vector<event::Event> head(events.begin(), events.begin() + 90);
+  std::vector<event::Event> tail(events.begin() + 90, events.end());
+  ASSERT_TRUE(engine_->Record(std::move(head)).ok());
+  ASSERT_TRUE(engine_->Snapshot().ok());
+  ASSERT_TRUE(engine_->Record(std::move(tail)).ok());
+  Reopen();
+  state::State replayed;
+  ASSERT_TRUE(engine_
+                  ->ReadEvents(1,
+                               [&](uint64_t sequence, const event::Event& event) -> Status {
+                                 replayed.Apply(sequence, event);
+                                 return {};
+                               })
+                  .ok());
+  EXPECT_EQ(engine_->SerializeState(), replayed.Serialize());
+}
+
+TEST_F(EngineTest, AFutureTimeIsRefusedAloneByName) {
+  std::vector<event::Event> events = Evening();
+  events[5].ts = Clock::System().now_ms() + 3'600'000;
+  const Result<RecordResult> result = engine_->Record(std::move(events));
+  ASSERT_TRUE(result.ok());
+  ASSERT_EQ(result.value().refused.size(), 1u);
+  EXPECT_EQ(result.value().refused[0].index, 5u);
+  EXPECT_EQ(result.value().refused[0].status.field(), "/ts");
+  EXPECT_FALSE(result.value().events[5].has_value());
+  EXPECT_EQ(engine_->Stats().last_sequence, 199u);
+}
+
+TEST_F(EngineTest, TheNextRankingKnowsTheEventAndIsLogged) {
+  ASSERT_TRUE(engine_->Record(Evening()).ok());
+  RecommendRequest request;
+  request.user = "u1";
+  request.limit = 2;
+  const Result<RecommendResponse> response = engine_->RecommendHosts(request);
+  ASSERT_TRUE(response.ok()) << response.status().ToString();
+  EXPECT_EQ(response.value().state_sequence, 200u);
+  EXPECT_EQ(response.value().items.size(), 2u);
+  const std::string id = response.value().decision_id;
+  const Result<std::string> decision = engine_->GetDecision("default", id);
+  ASSERT_TRUE(decision.ok());
+  EXPECT_NE(decision.value().find("\"propensity\""), std::string::npos);
+  Reopen();
+  EXPECT_EQ(engine_->GetDecision("default", id).value(), decision.value());
+  EXPECT_EQ(engine_->GetDecision("other", id).status().code(), Code::kNotFound);
+}
+
+TEST_F(EngineTest, RequestsAreCheckedByField) {
+  RecommendRequest request;
+  EXPECT_EQ(engine_->RecommendHosts(request).status().field(), "/user");
+  request.user = "u";
+  request.limit = 0;
+  EXPECT_EQ(engine_->RecommendHosts(request).status().field(), "/limit");
+  request.limit = 1;
+  request.candidates.assign(options_.max_candidates + 1, "x");
+  EXPECT_EQ(engine_->RecommendHosts(request).status().field(), "/candidates");
+  request.candidates.clear();
+  EXPECT_EQ(engine_->RecommendProducts(request).status().field(), "/room");
+}
+
+TEST_F(EngineTest, TrainingOnNextToNothingSaysSo) {
+  ASSERT_TRUE(engine_->Record(Evening()).ok());
+  const Result<TrainReport> report = engine_->Train({});
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.status().code(), Code::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace heed

@@ -1,0 +1,46 @@
+// The routes of Heed's HTTP API, over an Engine. docs/api.md and openapi.json describe them.
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "heed/engine.h"
+
+#include "base/config.h"
+#include "base/metrics.h"
+#include "server/router.h"
+
+namespace heed::server {
+
+// What handlers share. Made once; safe from any thread.
+struct Api {
+  Api(Engine& engine_in, const ServerConfig& config_in, Metrics& metrics_in);
+
+  Engine& engine;
+  const ServerConfig& config;
+  Metrics& metrics;
+  Counter events_stored, events_duplicate, events_refused, events_shed;
+  Histogram record_seconds, recommend_seconds;
+  std::atomic<bool> draining{false};  // /readyz says no while the server stops
+};
+
+// The whole table. `api` outlives the handlers.
+std::vector<Route> MakeRoutes(Api& api);
+
+// One resource a file.
+void AddEventRoutes(Api& api, std::vector<Route>* routes);      // /v1/events
+void AddRecommendRoutes(Api& api, std::vector<Route>* routes);  // /v1/recommend/*, /v1/decisions/*
+void AddCatalogRoutes(Api& api, std::vector<Route>* routes);    // /v1/catalog/*
+void AddModelRoutes(Api& api, std::vector<Route>* routes);      // /v1/models, /v1/train
+void AddStatusRoutes(Api& api, std::vector<Route>* routes);     // health, metrics, documents
+
+// The tenant a request is about: what it names (`wanted`, may be empty), else the key's, else
+// "default". kPermissionDenied, naming `field`, when the key is bound to another.
+Result<std::string> TenantFor(const Principal& principal, const std::string& wanted,
+                              const char* field);
+
+// Embedded at build time.
+extern const char* const kOpenApi;
+extern const char* const kLandingPage;
+
+}  // namespace heed::server

@@ -1,0 +1,17 @@
+# Writes OUT, a C++ file with the text of OPENAPI and LANDING as constants.
+# A raw string literal is limited in length by some compilers, so the text is cut into pieces.
+function(literal NAME FILE RESULT)
+  file(READ ${FILE} text)
+  string(LENGTH "${text}" length)
+  set(code "const char* const ${NAME} =\n")
+  set(at 0)
+  while(at LESS length)
+    string(SUBSTRING "${text}" ${at} 4000 piece)
+    string(APPEND code "    R\"~~~(${piece})~~~\"\n")
+    math(EXPR at "${at} + 4000")
+  endwhile()
+  set(${RESULT} "${code}    ;\n" PARENT_SCOPE)
+endfunction()
+literal(kOpenApi ${OPENAPI} openapi)
+literal(kLandingPage ${LANDING} landing)
+file(WRITE ${OUT} "#include \"server/api.h\"\n\nnamespace heed::server {\n\n${openapi}\n${landing}\n}  // namespace heed::server\n")

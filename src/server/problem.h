@@ -1,0 +1,37 @@
+// Refusals as RFC 9457 problem documents, and the one table from our error codes to HTTP.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "server/http.h"
+
+namespace heed::server {
+
+int HttpStatus(Code code);
+
+struct Problem {
+  int status = 500;
+  std::string detail;
+  std::string field;     // JSON pointer into the body, or "?name" for a query parameter
+  std::string instance;  // the request's path
+  std::string request_id;
+  std::string members;  // further members as JSON text, `"errors":[…]`; may be empty
+};
+
+// {"type":…,"title":…,"status":…,"detail":…,"field":…,"instance":…,"request_id":…}, without what is
+// empty. 429 and 503 carry Retry-After.
+Response ProblemResponse(const Problem& problem);
+
+// `status` (not ok) as the answer to `request`. What broke inside (500) goes to the log under the
+// request id and not to the client.
+Response Refuse(const Request& request, const Status& status, std::string members = {});
+// For refusals that are HTTP's own (405, 415, …).
+Response RefuseHttp(const Request& request, int http_status, std::string detail,
+                    std::string field = {});
+
+// The problem of one element inside a result list: type, title, status, detail, field.
+void AppendProblem(std::string& out, const Status& status);
+
+}  // namespace heed::server
