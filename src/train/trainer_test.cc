@@ -106,6 +106,17 @@ TEST(Trainer, RefitTrainsAsManyEpochsOnMoreRows) {
   EXPECT_NE(result.ranker->Serialize(), arena.Train().ranker->Serialize());
 }
 
+TEST(Trainer, AdmissionCountsTheWholeSetFirst) {
+  Arena arena(600);
+  arena.options.epochs = 1;
+  const uint64_t every_key = arena.Train().ranker->parameter_count();
+  arena.config.admit_after = 40;  // more often than any item, less often than a user or a kind
+  const auto result = arena.Train();
+  EXPECT_LT(result.ranker->parameter_count(), every_key);
+  arena.config.admit_after = 1000000;
+  EXPECT_LT(arena.Train().ranker->parameter_count(), result.ranker->parameter_count());
+}
+
 TEST(Trainer, StopFlagReturnsTheBestSoFar) {
   Arena arena(600);
   arena.options.epochs = 1000;
