@@ -51,4 +51,20 @@ Calibration FitPlatt(std::span<const float> logits, std::span<const float> label
   return {static_cast<float>(a), static_cast<float>(b)};
 }
 
+float FitShift(std::span<const float> logits, std::span<const float> labels, float scale) {
+  // The mean prediction rises with the shift, so halving the interval finds the crossing; 60 halvings
+  // of [-30, 30] reach the precision of a double.
+  double low = -30, high = 30;
+  for (int i = 0; i < 60; ++i) {
+    const double shift = (low + high) / 2;
+    double excess = shift;  // the weak pull
+    for (size_t j = 0; j < logits.size(); ++j) {
+      if (std::isnan(labels[j])) continue;
+      excess += 1 / (1 + std::exp(-(static_cast<double>(scale) * logits[j] + shift))) - labels[j];
+    }
+    (excess > 0 ? high : low) = shift;
+  }
+  return static_cast<float>((low + high) / 2);
+}
+
 }  // namespace heed::train

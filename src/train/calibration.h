@@ -13,4 +13,7 @@ struct Calibration {
 // identity (one row's worth) keeps separable or one-class rows finite. O(rows * ~10).
 Calibration FitPlatt(std::span<const float> logits, std::span<const float> labels);
 
+// The shift alone, for a given scale: afterwards the mean prediction is the mean label.
+float FitShift(std::span<const float> logits, std::span<const float> labels, float scale);
+
 }  // namespace heed::train

@@ -361,6 +361,41 @@ parts = [{ column = "v" }, { labels = ["click", "like"] }]
       (std::vector<model::Key>{x, 3, y, 3, x, 6, z, 3}));
 }
 
+TEST(Dataset, SharesAreOfSamplesAndKeepEqualTimesTogether) {
+  const TestFolder folder;
+  std::string rows = "u,v,t,click\n", comments = "u,v,t\n";
+  for (int i = 0; i < 20; ++i) {  // pairs of one time, each with a comment that sorts before them
+    rows += "1,a," + std::to_string(1000 + i / 2) + ",1\n";
+    comments += "1,a," + std::to_string(1000 + i / 2) + "\n";
+  }
+  folder.Write("comments.csv", comments), folder.Write("rows.csv", rows);
+  const auto spec = Parse(R"(name = "s"
+time = "t"
+user = "u"
+[[file]]
+path = "comments.csv"
+history_only = true
+[[file]]
+path = "rows.csv"
+[split]
+by = "share"
+train = 0.55
+valid = 0.2
+test = 0.25
+[[label]]
+name = "click"
+[[field]]
+columns = ["v"]
+side = "candidate"
+)");
+  ASSERT_TRUE(spec.ok()) << spec.status().ToString();
+  const auto data = Dataset::Load(spec.value(), folder.path());
+  ASSERT_TRUE(data.ok()) << data.status().ToString();
+  EXPECT_EQ(data.value()->samples_of(Split::kTrain).size(), 12u);  // .55 falls inside a pair
+  EXPECT_EQ(data.value()->samples_of(Split::kValid).size(), 4u);
+  EXPECT_EQ(data.value()->samples_of(Split::kTest).size(), 4u);
+}
+
 // ---- Errors ----
 
 std::string ErrorOf(const std::string& from, const std::string& to) {

@@ -416,10 +416,11 @@ class Loader {
         static_cast<double>(std::count(may_be_sample_.begin(), may_be_sample_.end(), 1));
     const double* share = spec_.split.share;
     double seen = 0;
+    int64_t last_ms = -1;  // of the sample before: rows of one time stay in one split
     Split current = Split::kTrain;
     for (size_t i = 0; i < may_be_sample_.size(); ++i) {
       if (may_be_sample_[i] == 0) continue;
-      if (i == 0 || log_.time_ms[i] != log_.time_ms[i - 1]) {
+      if (log_.time_ms[i] != last_ms) {
         const double done = seen / samples;
         current = done < share[0]                         ? Split::kTrain
                   : done < share[0] + share[1]            ? Split::kValid
@@ -427,6 +428,7 @@ class Loader {
                                                           : Split::kNone;
       }
       log_.split[i] = current;
+      last_ms = log_.time_ms[i];
       seen += 1;
     }
   }

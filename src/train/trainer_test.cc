@@ -106,6 +106,17 @@ TEST(Trainer, RefitTrainsAsManyEpochsOnMoreRows) {
   EXPECT_NE(result.ranker->Serialize(), arena.Train().ranker->Serialize());
 }
 
+TEST(Trainer, AdmissionCountsTheWholeSetFirst) {
+  Arena arena(600);
+  arena.options.epochs = 1;
+  const uint64_t every_key = arena.Train().ranker->parameter_count();
+  arena.config.admit_after = 40;  // more often than any item, less often than a user or a kind
+  const auto result = arena.Train();
+  EXPECT_LT(result.ranker->parameter_count(), every_key);
+  arena.config.admit_after = 1000000;
+  EXPECT_LT(arena.Train().ranker->parameter_count(), result.ranker->parameter_count());
+}
+
 TEST(Trainer, StopFlagReturnsTheBestSoFar) {
   Arena arena(600);
   arena.options.epochs = 1000;
@@ -185,6 +196,14 @@ TEST(Calibration, FindsTheTrueLine) {
   const Calibration fit = FitPlatt(logits, labels);
   EXPECT_NEAR(fit.scale, 0.5, 0.03);
   EXPECT_NEAR(fit.shift, -1, 0.05);
+}
+
+TEST(Calibration, ShiftAloneMeetsTheMean) {
+  const std::vector<float> logits(1000, 0.3f);
+  std::vector<float> labels(1000, 0.0f);
+  std::fill(labels.begin(), labels.begin() + 200, 1.0f);
+  const float shift = FitShift(logits, labels, 2.0f);
+  EXPECT_NEAR(1 / (1 + std::exp(-(0.6 + shift))), 0.2, 0.003);
 }
 
 TEST(Calibration, SeparableRowsStayFinite) {
