@@ -43,6 +43,13 @@ if(HEED_SANITIZE)
   target_link_options(heed_flags INTERFACE -fsanitize=${HEED_SANITIZE})
   target_compile_definitions(heed_flags INTERFACE HEED_SANITIZED=1)
 endif()
+if(HEED_FUZZ)
+  # The libraries too: a fuzzer is guided by the branches of the code under test, not by its own.
+  target_compile_options(heed_flags INTERFACE -fsanitize=fuzzer-no-link,address,undefined
+                         -fno-sanitize-recover=all)
+  target_link_options(heed_flags INTERFACE -fsanitize=address,undefined)
+  target_compile_definitions(heed_flags INTERFACE HEED_SANITIZED=1)
+endif()
 if(HEED_SIMD)
   target_compile_definitions(heed_flags INTERFACE HEED_SIMD=1)
 endif()

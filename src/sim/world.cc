@@ -19,7 +19,7 @@ constexpr size_t kRead = 512;  // events made at a time for Next()
 // the same hosts, each correcting what the last one measured. About 50 ms a pilot.
 constexpr int kPilots = 4;
 constexpr size_t kPilotUsers = 1000;
-constexpr int64_t kPilotMs = 4 * kHourMs;
+constexpr int64_t kPilotMs = 6 * kHourMs;
 
 double Logit(double p) { return std::log(p / (1 - p)); }
 
