@@ -125,7 +125,7 @@ def main():
     sent, acked, resend = {}, set(), []
     with tempfile.TemporaryDirectory() as directory:
         for round_number in range(arguments.rounds):
-            server, port = start(arguments.heed, directory, rng.choice((500, 3000, 1_000_000)))
+            server, port = start(arguments.heed, directory, rng.choice((1000, 5000, 1_000_000)))
             senders = [Sender(port, f"{round_number}.{i}", rng.random(), resend[i::4])
                        for i in range(4)]
             for sender in senders:
