@@ -168,23 +168,15 @@ Result<Outcome> RunOnce(Engine& engine, uint16_t port, sim::World& world, uint64
                static_cast<unsigned long long>(ingested.acknowledged),
                static_cast<double>(ingested.acknowledged) / ingested.seconds);
   HEED_ASSIGN_OR_RETURN(outcome.trained, TrainWithProgress(engine));
-  for (const TrainedModel& model : outcome.trained.models) {
-    for (const TaskQuality& task : model.quality) {
-      std::fprintf(stderr,
-                   "  %-15s %-7s AUC %.3f  PCOC %.2f  (%llu of %llu held-out impressions)\n",
-                   model.version.c_str(), task.task.c_str(), task.auc, task.pcoc,
-                   static_cast<unsigned long long>(task.positives),
-                   static_cast<unsigned long long>(task.rows));
-    }
-  }
+  for (const TrainedModel& model : outcome.trained.models) PrintQuality(model, stderr);
   outcome.auc = outcome.trained.models[0].quality[0].auc;
-  std::fprintf(stderr, "  entering a shown room: AUC %.3f here, %.3f for the world's own truth\n",
+  std::fprintf(stderr, "entering a shown room: AUC %.3f here, %.3f for the world's own truth\n",
                outcome.auc, BestPossibleAuc(ingested.truths));
   HEED_ASSIGN_OR_RETURN(outcome.recommend, MeasureRecommend(client, world, 500, seed));
   HEED_ASSIGN_OR_RETURN(outcome.event_to_rank,
                         MeasureEventToRank(client, world, 200, seed, &outcome.acknowledged));
   std::fprintf(stderr,
-               "  recommend over HTTP p50 %.2f ms, p99 %.2f ms; event to ranking p99 %.2f ms\n",
+               "recommend over HTTP p50 %.2f ms, p99 %.2f ms; event to ranking p99 %.2f ms\n",
                outcome.recommend.p50, outcome.recommend.p99, outcome.event_to_rank.p99);
   return outcome;
 }

@@ -61,20 +61,24 @@ int TrainLog(const Options& options) {
   if (!report.ok()) {
     return report.status().code() == Code::kDeadlineExceeded ? kStopped : Fail(report.status());
   }
-  for (const TrainedModel& model : report.value().models) {
-    std::printf("%s  %llu examples\n", model.version.c_str(),
-                static_cast<unsigned long long>(model.samples));
-    for (const TaskQuality& task : model.quality) {
-      std::printf("  %-8s AUC %.4f  log loss %.4f  PCOC %.3f  (%llu of %llu held-out rows)\n",
-                  task.task.c_str(), task.auc, task.log_loss, task.pcoc,
-                  static_cast<unsigned long long>(task.positives),
-                  static_cast<unsigned long long>(task.rows));
-    }
-  }
+  for (const TrainedModel& model : report.value().models) PrintQuality(model, stdout);
   return 0;
 }
 
 }  // namespace
+
+void PrintQuality(const TrainedModel& model, std::FILE* out) {
+  fmt::print(out, "{}  {} examples; on the last tenth, which was held out:\n", model.version,
+             model.samples);
+  for (const TaskQuality& task : model.quality) {
+    if (task.rows == 0) {
+      fmt::print(out, "  {:<8} not known: what was shown there is too fresh to tell\n", task.task);
+    } else {
+      fmt::print(out, "  {:<8} AUC {:.3f}  log loss {:.4f}  PCOC {:.2f}  ({} of {} impressions)\n",
+                 task.task, task.auc, task.log_loss, task.pcoc, task.positives, task.rows);
+    }
+  }
+}
 
 Result<TrainReport> TrainWithProgress(Engine& engine) {
   std::unique_ptr<Progress> progress;

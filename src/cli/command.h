@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <csignal>
+#include <cstdio>
 #include <string>
 
 #include "heed/engine.h"
@@ -30,6 +31,7 @@ void AddCompletion(CLI::App& app, int* exit_code);
 
 // Engine::Train with a progress bar, stopped by Ctrl-C.
 Result<TrainReport> TrainWithProgress(Engine& engine);
+void PrintQuality(const TrainedModel& model, std::FILE* out);
 
 // Prints "heed: <message>" to standard error and returns kFailed.
 int Fail(const Status& status);

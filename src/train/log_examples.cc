@@ -24,17 +24,18 @@ bool IsViewer(const event::Event& event) {
 
 }  // namespace
 
-uint64_t ExamplePool::Add(const model::Batch& row) {
-  if (chunks_.empty() || chunks_.back().candidates == kChunkRows) {
+uint64_t ExamplePool::Add(const model::Batch& row, int64_t ts) {
+  if (chunks_.empty() || chunks_.back().rows.candidates == kChunkRows) {
     chunks_.emplace_back();
-    chunks_.back().Clear(schema_);
+    chunks_.back().rows.Clear(schema_);
   }
-  model::Batch& chunk = chunks_.back();
-  model::AppendRow(schema_, row, 0, &chunk);
-  chunk.labels.insert(chunk.labels.end(), schema_.tasks.size(), kUnknown);
+  Chunk& chunk = chunks_.back();
+  model::AppendRow(schema_, row, 0, &chunk.rows);
+  chunk.rows.labels.insert(chunk.rows.labels.end(), schema_.tasks.size(), 0.0f);
+  chunk.shown_ts.push_back(ts);
   ++end_;
   if (size() > max_rows_ + kChunkRows) {
-    begin_ += chunks_.front().candidates;
+    begin_ += chunks_.front().rows.candidates;
     chunks_.pop_front();
   }
   return end_ - 1;
@@ -43,24 +44,25 @@ uint64_t ExamplePool::Add(const model::Batch& row) {
 void ExamplePool::SetLabel(uint64_t row, size_t task, float label) {
   if (row < begin_) return;
   const uint64_t position = row - begin_;
-  chunks_[position / kChunkRows].labels[(position % kChunkRows) * schema_.tasks.size() + task] =
-      label;
-}
-
-float ExamplePool::LabelOf(uint64_t row, size_t task) const {
-  return row < begin_ ? kUnknown : label(static_cast<uint32_t>(row - begin_), task);
+  chunks_[position / kChunkRows]
+      .rows.labels[(position % kChunkRows) * schema_.tasks.size() + task] = label;
 }
 
 float ExamplePool::label(uint32_t sample, size_t task) const {
-  return chunks_[sample / kChunkRows].labels[(sample % kChunkRows) * schema_.tasks.size() + task];
+  return chunks_[sample / kChunkRows]
+      .rows.labels[(sample % kChunkRows) * schema_.tasks.size() + task];
 }
 
-void ExamplePool::SplitByTime() {
+void ExamplePool::Finish(int64_t now_ts, std::span<const int64_t> windows_ms) {
   const auto n = static_cast<uint32_t>(size());
   for (std::vector<uint32_t>& samples : split_) samples.clear();
   for (uint32_t i = 0; i < n; ++i) {
     const uint64_t tenth = uint64_t{i} * 10 / n;
     split_[tenth < 8 ? 0 : tenth - 7].push_back(i);
+    const int64_t age_ms = now_ts - chunks_[i / kChunkRows].shown_ts[i % kChunkRows];
+    for (size_t task = 0; task < windows_ms.size(); ++task) {
+      if (age_ms <= windows_ms[task]) SetLabel(begin_ + i, task, kUnknown);
+    }
   }
 }
 
@@ -74,14 +76,14 @@ void ExamplePool::FillBatch(const View& /*view*/, std::span<const uint32_t> samp
                             model::Batch* batch) const {
   batch->Clear(schema_);
   for (const uint32_t sample : samples) {
-    model::AppendRow(schema_, chunks_[sample / kChunkRows],
+    model::AppendRow(schema_, chunks_[sample / kChunkRows].rows,
                      static_cast<uint32_t>(sample % kChunkRows), batch);
   }
 }
 
 uint32_t ExamplePool::group(uint32_t sample) const {
   // The viewer's key is the first request field of both live schemas.
-  const model::Batch& chunk = chunks_[sample / kChunkRows];
+  const model::Batch& chunk = chunks_[sample / kChunkRows].rows;
   const size_t fields = schema_.FieldsOf(model::Side::kRequest).size();
   return static_cast<uint32_t>(chunk.request_keys[(sample % kChunkRows) * fields] >> 32);
 }
@@ -98,7 +100,7 @@ void ExamplePool::NumericScaling(const View& /*view*/, std::span<const uint32_t>
     for (size_t i = 0; i < width; ++i) {
       double sum = 0, squares = 0, n = 0;
       for (const uint32_t sample : samples) {
-        const model::Batch& chunk = chunks_[sample / kChunkRows];
+        const model::Batch& chunk = chunks_[sample / kChunkRows].rows;
         const std::vector<float>& numerics =
             side == 0 ? chunk.request_numerics : chunk.candidate_numerics;
         const double x = numerics[(sample % kChunkRows) * width + i];
@@ -164,16 +166,14 @@ void LogExamples::AddImpression(const event::Event& event) {
   const auto found = open_rooms_.find(key);
   if (found != open_rooms_.end()) {
     // Shown again before anything came of it: one exposure, not two negatives.
-    if (!found->second.entered && event.ts - found->second.ts < kEnterWindowMs) return;
-    Close(hosts_, found->second, {});
-    open_rooms_.erase(found);
+    if (found->second.enter_ts == 0 && event.ts - found->second.ts < kEnterWindowMs) return;
   }
   const model::Viewer viewer =
       model::ReadViewer(state_, state_.Find(state::Kind::kUser, event.tenant, event.actor->id));
   scratch_.Clear(model::HostSchema());
   model::AddHostRequest(state_, viewer, event.ts, &scratch_);
   model::AddHostCandidate(state_, viewer, state_.ReadHost(room.host), room, event.ts, &scratch_);
-  open_rooms_[key] = {hosts_.Add(scratch_), event.ts};
+  open_rooms_[key] = {hosts_.Add(scratch_, event.ts), event.ts};
 }
 
 void LogExamples::AddProductImpression(const event::Event& event, const std::string& product) {
@@ -182,18 +182,14 @@ void LogExamples::AddProductImpression(const event::Event& event, const std::str
   if (index == state::kNone || room_index == state::kNone) return;
   const std::string key = Join(event.tenant, event.actor->id, product);
   const auto found = open_products_.find(key);
-  if (found != open_products_.end()) {
-    if (event.ts - found->second.ts < kClickWindowMs) return;
-    Close(products_, found->second, {});
-    open_products_.erase(found);
-  }
+  if (found != open_products_.end() && event.ts - found->second.ts < kClickWindowMs) return;
   const model::Viewer viewer =
       model::ReadViewer(state_, state_.Find(state::Kind::kUser, event.tenant, event.actor->id));
   const state::RoomView room = state_.ReadRoom(room_index);
   scratch_.Clear(model::ProductSchema());
   model::AddProductRequest(state_, viewer, room, event.ts, &scratch_);
   model::AddProductCandidate(state_, viewer, state_.ReadProduct(index), room, event.ts, &scratch_);
-  open_products_[key] = {products_.Add(scratch_), event.ts};
+  open_products_[key] = {products_.Add(scratch_, event.ts), event.ts};
 }
 
 void LogExamples::MarkHost(const event::Event& event, HostTask task) {
@@ -204,11 +200,11 @@ void LogExamples::MarkHost(const event::Event& event, HostTask task) {
   if (age_ms < 0) return;
   if (task == kEnter) {
     // A second entry under the same impression is not its doing.
-    if (age_ms > kEnterWindowMs || open.entered) return;
-    open.entered = true;
-  } else if (!open.entered || (task == kHostOrder && age_ms > kOrderWindowMs)) {
+    if (age_ms > kEnterWindowMs || open.enter_ts != 0) return;
+    open.enter_ts = event.ts;
+  } else if (open.enter_ts == 0 || (task != kStay && age_ms > kOrderWindowMs)) {
     return;
-  } else if (open.left && task != kStay && task != kHostOrder) {
+  } else if (open.left && task == kEngage) {
     return;  // engagement belongs to the visit; payment may follow it
   }
   hosts_.SetLabel(open.row, task, 1.0f);
@@ -223,32 +219,20 @@ void LogExamples::MarkProduct(const event::Event& event, const std::string& prod
   products_.SetLabel(found->second.row, task, 1.0f);
 }
 
-// An impression is over: what has not come true by now is false if its window has passed (an empty
-// list of windows: all have).
-void LogExamples::Close(ExamplePool& pool, const Open& open, std::span<const int64_t> windows_ms) {
-  for (size_t task = 0; task < pool.schema().tasks.size(); ++task) {
-    if (!windows_ms.empty() && now_ts_ - open.ts <= windows_ms[task]) continue;
-    if (std::isnan(pool.LabelOf(open.row, task))) pool.SetLabel(open.row, task, 0.0f);
-  }
-}
-
 void LogExamples::Finish() {
   for (const auto& [who, open] : open_rooms_) {
-    // Nobody entered in time, or the visit is over: nothing more can come but a late order.
-    const bool settled = open.left || (!open.entered && now_ts_ - open.ts > kEnterWindowMs);
-    const int64_t visit = settled ? -1 : kOrderWindowMs;
-    const int64_t order = open.entered ? kOrderWindowMs : visit;
-    const int64_t windows[] = {kEnterWindowMs, visit, visit, order};
-    Close(hosts_, open, windows);
-  }
-  for (const auto& [who, open] : open_products_) {
-    const int64_t windows[] = {kClickWindowMs, kOrderWindowMs, kOrderWindowMs};
-    Close(products_, open, windows);
+    // Still inside after a minute is a stay, whether or not anything reported it.
+    if (open.enter_ts != 0 && !open.left && now_ts_ - open.enter_ts >= model::kStayMs) {
+      hosts_.SetLabel(open.row, kStay, 1.0f);
+    }
   }
   open_rooms_.clear();
   open_products_.clear();
-  hosts_.SplitByTime();
-  products_.SplitByTime();
+  constexpr int64_t kHostWindows[] = {kEnterWindowMs, kStayWindowMs, kOrderWindowMs,
+                                      kOrderWindowMs};
+  constexpr int64_t kProductWindows[] = {kClickWindowMs, kOrderWindowMs, kOrderWindowMs};
+  hosts_.Finish(now_ts_, kHostWindows);
+  products_.Finish(now_ts_, kProductWindows);
 }
 
 }  // namespace heed::train

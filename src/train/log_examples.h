@@ -2,8 +2,8 @@
 // impression, keeps the features as they stood just before it; what the viewer did afterwards
 // becomes the labels.
 //
-// Windows are in event time. A label whose window is still open when the log ends is not known
-// (NaN), unless it came true already.
+// Windows are in event time. A label whose window is still open when the log ends is not known (NaN),
+// also where it came true already: keeping only those would make late rows look better than they are.
 #pragma once
 
 #include <cstdint>
@@ -39,21 +39,26 @@ class ExamplePool final : public Examples {
   float label(uint32_t sample, size_t task) const override;
 
   uint64_t size() const { return end_ - begin_; }
-  // `row` is a Batch with one request and one candidate; its labels start unknown. Returns its
-  // number, which stays the same when older rows are dropped.
-  uint64_t Add(const model::Batch& row);
+  // `row` is a Batch with one request and one candidate, shown at `ts`; its labels start at 0.
+  // Returns its number, which stays the same when older rows are dropped.
+  uint64_t Add(const model::Batch& row, int64_t ts);
   // Ignored when the row has been dropped.
   void SetLabel(uint64_t row, size_t task, float label);
-  float LabelOf(uint64_t row, size_t task) const;  // NaN: unknown, or dropped
-  void SplitByTime();
+  // Once, at the end: what was shown less than windows_ms[task] before `now_ts` has an unknown label,
+  // and the rows are split.
+  void Finish(int64_t now_ts, std::span<const int64_t> windows_ms);
 
  private:
   static constexpr size_t kChunkRows = 1024;
   const model::Schema& schema_;
   size_t max_rows_;
-  std::deque<model::Batch> chunks_;  // kChunkRows rows each, the last one filling
-  uint64_t begin_ = 0, end_ = 0;     // numbers of the rows that exist; sample 0 is row begin_
-  std::vector<uint32_t> split_[3];   // by Split
+  struct Chunk {  // kChunkRows rows, the last one filling
+    model::Batch rows;
+    std::vector<int64_t> shown_ts;
+  };
+  std::deque<Chunk> chunks_;
+  uint64_t begin_ = 0, end_ = 0;    // numbers of the rows that exist; sample 0 is row begin_
+  std::vector<uint32_t> split_[3];  // by Split
 };
 
 // Not thread-safe. Memory: the state, plus about 2-4 KB an example kept.
@@ -62,7 +67,7 @@ class LogExamples {
   explicit LogExamples(size_t max_rows_each);
 
   void Apply(const store::LogRecord& record);
-  // Call once, after the last record: labels whose window has passed become 0.
+  // Call once, after the last record.
   void Finish();
 
   const ExamplePool& hosts() const { return hosts_; }
@@ -70,6 +75,7 @@ class LogExamples {
   const state::State& state() const { return state_; }
 
   static constexpr int64_t kEnterWindowMs = 60'000;
+  static constexpr int64_t kStayWindowMs = kEnterWindowMs + model::kStayMs;
   static constexpr int64_t kClickWindowMs = 5 * 60'000;
   static constexpr int64_t kOrderWindowMs = 30 * 60'000;
 
@@ -77,11 +83,11 @@ class LogExamples {
   enum HostTask : size_t { kEnter, kStay, kEngage, kHostOrder };
   enum ProductTask : size_t { kClick, kCart, kProductOrder };
 
-  struct Open {  // an impression whose windows are open
+  struct Open {  // a viewer's last impression of a room or product
     uint64_t row = 0;
     int64_t ts = 0;
-    bool entered = false;  // hosts: the visit it led to began
-    bool left = false;     // hosts: and ended
+    int64_t enter_ts = 0;  // hosts: of the visit it led to; 0: none
+    bool left = false;     // hosts: and that ended
   };
   using Who = std::string;  // tenant, user, room or product, NUL-separated
 
@@ -90,7 +96,6 @@ class LogExamples {
   void MarkHost(const event::Event& event, HostTask task);
   void MarkProduct(const event::Event& event, const std::string& product, ProductTask task,
                    int64_t window_ms);
-  void Close(ExamplePool& pool, const Open& open, std::span<const int64_t> windows_ms);
 
   state::State state_;
   ExamplePool hosts_, products_;
