@@ -49,7 +49,8 @@ class JsonReader {
   // newlines). A body that is not JSON is one error with the line and byte; a wrong event inside a
   // well-formed array, or a wrong line of NDJSON even when it is not JSON, is rejected alone. Blank
   // lines are skipped and not counted; CRLF is fine. Over max_events: kTooLarge. The buffers grow to
-  // the largest body seen (about 13 bytes for each of its bytes) and stay: bound bodies before.
+  // the largest body seen (about 15 bytes for each of its bytes, up to a power of two) and stay: bound
+  // bodies before.
   Result<ReadResult> ReadBody(std::string_view body, size_t max_events);
 
  private:

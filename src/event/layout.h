@@ -4,7 +4,6 @@
 #include <array>
 #include <cstdint>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -18,20 +17,24 @@ inline constexpr size_t kTypes = std::variant_size_v<Data> - 1;
 static_assert(kTypes == 54 && std::is_same_v<std::variant_alternative_t<kTypes, Data>, Extension>);
 
 template <typename T>
-inline constexpr size_t kFieldCount = std::tuple_size_v<decltype(kLayout<T>.fields)>;
+inline constexpr size_t kFieldCount = std::remove_cvref_t<decltype(kLayout<T>)>::kCount;
 
 // Calls use(field) for each field of T, in order, until one call returns false.
 template <typename T, typename Use>
 constexpr bool ForEachField(Use use) {
-  return std::apply([&](const auto&... field) { return (use(field) && ...); }, kLayout<T>.fields);
+  return kLayout<T>.fields.ForEach(use);
 }
 
 template <typename T>
-inline constexpr auto kFieldNames = std::apply(
-    [](const auto&... field) {
-      return std::array<std::string_view, sizeof...(field)>{field.name...};
-    },
-    kLayout<T>.fields);
+inline constexpr auto kFieldNames = [] {
+  std::array<std::string_view, kFieldCount<T>> names;
+  size_t i = 0;
+  ForEachField<T>([&](const auto& field) {
+    names[i++] = field.name;
+    return true;
+  });
+  return names;
+}();
 
 template <typename Owner, typename Member, typename RuleType>
 constexpr bool IsRequired(const Field<Owner, Member, RuleType>&) {

@@ -1,6 +1,7 @@
 #include "event/schema_judge.h"
 
 #include <cmath>
+#include <map>
 #include <regex>
 #include <stdexcept>
 
@@ -109,8 +110,10 @@ class Evaluator {
                     const json::value& value) {
     if (keyword == "pattern") {
       if (!value.is_string()) return true;
+      static std::map<std::string, std::regex> compiled;
+      const std::string pattern(argument.as_string());
       const std::string text(value.get_string());
-      return std::regex_search(text, std::regex(std::string(argument.as_string())));
+      return std::regex_search(text, compiled.try_emplace(pattern, pattern).first->second);
     }
     const auto limit = argument.to_number<double>();
     if (keyword == "minLength") return !value.is_string() || Chars(value.get_string()) >= limit;
