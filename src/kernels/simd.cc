@@ -9,9 +9,11 @@
 #include <limits>
 
 // Levels that add nothing for float arithmetic would only double the compile time.
+// NOLINTBEGIN(readability-identifier-naming): Highway's names
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd.cc"
+// NOLINTEND(readability-identifier-naming)
 // foreach_target.h must come before highway.h, and the others after it.
 // clang-format off
 #include <hwy/foreach_target.h>

@@ -34,9 +34,9 @@ struct Choice {
 #endif
     }
     active = levels.back();
-    // Read once, before threads exist or under the static's own lock.
-    if (const char* asked = std::getenv("HEED_SIMD");
-        asked != nullptr) {  // NOLINT(concurrency-mt-unsafe)
+    // Read once, under the static's own lock; nothing of ours writes the environment.
+    // NOLINTNEXTLINE(concurrency-mt-unsafe)
+    if (const char* asked = std::getenv("HEED_SIMD"); asked != nullptr) {
       Limit(asked);
     }
   }

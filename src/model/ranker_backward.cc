@@ -68,7 +68,7 @@ void Net::BackwardSequence(const Batch& batch, size_t s, Workspace* work) {
   }
 }
 
-void Net::ScatterFields(Workspace* work) {
+void Net::ScatterFields(Workspace* work) const {
   const size_t d = config.embedding_width;
   const auto scatter = [&](const std::vector<Layout::Field>& fields,
                            const std::vector<uint32_t>& rows, const Matrix& d_x) {

@@ -182,7 +182,8 @@ Status ReadTable(const nn::TensorReader& in, const std::string& name, nn::Embedd
     stored.waiting.push_back({waiting_keys[i], waiting_counts[i]});
   }
   const uint64_t n = stored.keys.size(), width = table->width();
-  const auto read = [&](const char* part, std::vector<uint64_t> dims, nn::Floats* out) -> Status {
+  const auto read = [&](const char* part, const std::vector<uint64_t>& dims,
+                        nn::Floats* out) -> Status {
     HEED_ASSIGN_OR_RETURN(const uint64_t length, in.Length(name + part, nn::TensorType::kFloat32));
     // The file holds that many, so allocating them is no attack.
     out->resize(length);

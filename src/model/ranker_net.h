@@ -105,7 +105,7 @@ class Net {
   void AddWide(const Batch& batch, Workspace* work) const;
   void BackwardWide(const Batch& batch, nn::ConstMat d_logits, Workspace* work);
   void BackwardSequence(const Batch& batch, size_t s, Workspace* work);
-  void ScatterFields(Workspace* work);
+  void ScatterFields(Workspace* work) const;
 };
 
 }  // namespace heed::model

@@ -10,8 +10,9 @@ namespace {
 // `names` already seen in this part of the schema.
 Status CheckName(const std::string& name, const std::string& what, std::set<std::string>* names) {
   if (name.empty()) return InvalidArgument(what + " without a name", what);
-  if (!names->insert(name).second)
+  if (!names->insert(name).second) {
     return InvalidArgument(what + " '" + name + "' comes twice", name);
+  }
   return {};
 }
 
@@ -34,8 +35,9 @@ Status Schema::Validate() const {
                              sequence.name);
     }
     if (sequence.max_length == 0) return InvalidArgument("sequence of length 0", sequence.name);
-    if (sequence.query_fields.empty())
+    if (sequence.query_fields.empty()) {
       return InvalidArgument("sequence without a query", sequence.name);
+    }
     for (const std::string& query : sequence.query_fields) {
       const auto found = std::find_if(fields.begin(), fields.end(),
                                       [&](const FieldSpec& field) { return field.name == query; });
@@ -50,8 +52,9 @@ Status Schema::Validate() const {
     HEED_RETURN_IF_ERROR(CheckName(task.name, "task", &task_names));
     const bool numbers =
         std::isfinite(task.loss_weight) && task.loss_weight >= 0.0f && std::isfinite(task.value);
-    if (!numbers)
+    if (!numbers) {
       return InvalidArgument("task with a weight or value that is no number", task.name);
+    }
   }
   return {};
 }

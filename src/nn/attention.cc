@@ -34,6 +34,11 @@ void EachRequest(std::span<const uint32_t> request_of, Body body) {
   }
 }
 
+float ScoreScale(const AttentionShape& shape) {
+  const size_t head_width = shape.width / shape.heads;
+  return 1.0f / std::sqrt(static_cast<float>(head_width));
+}
+
 size_t Length(const AttentionInput& in, size_t r) { return in.offsets[r + 1] - in.offsets[r]; }
 
 }  // namespace
@@ -85,7 +90,7 @@ void TargetAttention::Forward(const AttentionInput& in, AttentionTape* tape, Mat
   tape->weights.resize(total);
   tape->q.Resize(N, W);
   MatMul(in.queries, query.value.view(), tape->q.view());
-  const float scale = 1.0f / std::sqrt(static_cast<float>(W / H));
+  const float scale = ScoreScale(shape_);
   kernels::Active().scale(scale, tape->q.data(), tape->q.size());
   if (tape->form == AttentionForm::kShared) {
     ForwardShared(in, tape, out, evidence);
@@ -107,7 +112,9 @@ void TargetAttention::Weigh(const AttentionInput& in, AttentionTape* tape, size_
         if (in.excluded[first + t] != 0) s[t] = kMasked;
       }
     }
-    s[L] = k.softmax_null(s, L, shape_.null_slot ? null_score.value.data()[h] : kMasked);
+    float null = kMasked;
+    if (shape_.null_slot) null = null_score.value.data()[h];
+    s[L] = k.softmax_null(s, L, null);
     const bool any = shape_.null_slot || std::any_of(s, s + L, [](float w) { return w > 0.0f; });
     evidence.Row(n)[h] = any ? 1.0f - s[L] : 0.0f;
   }
@@ -171,7 +178,7 @@ void TargetAttention::Backward(const AttentionInput& in, AttentionTape* tape, Co
   } else {
     BackwardAbsorbed(in, tape, d_out, d_evidence, d_tokens);
   }
-  const float scale = 1.0f / std::sqrt(static_cast<float>(W / shape_.heads));
+  const float scale = ScoreScale(shape_);
   kernels::Active().scale(scale, tape->d_q.data(), tape->d_q.size());
   Gemm(Trans::kYes, Trans::kNo, in.queries.cols, W, N, in.queries.data, in.queries.stride,
        tape->d_q.data(), W, 1.0f, query.grad.data(), W);

@@ -48,7 +48,7 @@ struct Mat {
 // Starts every array on a cache line, so that a 16-wide embedding row is one line and not two.
 template <typename T>
 struct LineAllocator {
-  using value_type = T;
+  using value_type = T;  // NOLINT(readability-identifier-naming): the standard's name
   static constexpr std::align_val_t kLine{64};
 
   LineAllocator() = default;

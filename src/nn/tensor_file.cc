@@ -35,7 +35,7 @@ std::vector<T> Copy(std::string_view data) {
 
 }  // namespace
 
-void TensorWriter::Put(const std::string& name, TensorType type, std::vector<uint64_t> dims,
+void TensorWriter::Put(const std::string& name, TensorType type, const std::vector<uint64_t>& dims,
                        std::string_view data) {
   std::string entry;
   ByteWriter out(entry);
@@ -49,8 +49,8 @@ void TensorWriter::Put(const std::string& name, TensorType type, std::vector<uin
 }
 
 void TensorWriter::Floats(const std::string& name, std::span<const float> data,
-                          std::vector<uint64_t> dims) {
-  Put(name, TensorType::kFloat32, std::move(dims), AsBytes(data));
+                          const std::vector<uint64_t>& dims) {
+  Put(name, TensorType::kFloat32, dims, AsBytes(data));
 }
 
 void TensorWriter::Uint32s(const std::string& name, std::span<const uint32_t> data) {

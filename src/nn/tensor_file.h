@@ -19,14 +19,16 @@ enum class TensorType : uint8_t { kFloat32 = 1, kUint32 = 2, kUint64 = 3, kBytes
 class TensorWriter {
  public:
   // data.size() must be the product of dims. A name added twice is a bug.
-  void Floats(const std::string& name, std::span<const float> data, std::vector<uint64_t> dims);
+  void Floats(const std::string& name, std::span<const float> data,
+              const std::vector<uint64_t>& dims);
   void Uint32s(const std::string& name, std::span<const uint32_t> data);
   void Uint64s(const std::string& name, std::span<const uint64_t> data);
   void Bytes(const std::string& name, std::string_view data);
   std::string Finish();
 
  private:
-  void Put(const std::string& name, TensorType type, std::vector<uint64_t> dims, std::string_view);
+  void Put(const std::string& name, TensorType type, const std::vector<uint64_t>& dims,
+           std::string_view data);
 
   std::map<std::string, std::string> entries_;  // name → encoded entry
 };

@@ -119,8 +119,9 @@ void LossCase(Random& random, Dump* dump) {
     labels.push_back(random.Chance(0.2) ? std::numeric_limits<float>::quiet_NaN()
                                         : static_cast<float>(random.Chance(0.5)));
   }
-  for (size_t n = 0; n < logits.rows(); ++n)
+  for (size_t n = 0; n < logits.rows(); ++n) {
     weights.push_back(static_cast<float>(random.Uniform()));
+  }
   const std::vector<float> task_weights = {1.0f, 0.5f, 2.0f};
   const double loss = BceWithLogits(logits.view(), labels, weights, task_weights, d_logits.view());
   dump->Case("loss");
