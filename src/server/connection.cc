@@ -1,5 +1,6 @@
 #include "server/connection.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -11,8 +12,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/head.h"
 #include "server/problem.h"
 
 namespace heed::server {
@@ -29,7 +30,6 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using asio::ip::tcp;
 using boost::system::error_code;
-using Parser = http::request_parser<http::string_body>;
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr size_t kReadBytes = 16 << 10;
@@ -37,51 +37,6 @@ constexpr size_t kBodyStep = 256 << 10;      // a body's memory grows as it come
 constexpr uint64_t kDiscardable = 64 << 10;  // a refused body of this size is read and dropped
 constexpr int64_t kLingerMs = 1'000;         // so long the client may take to read a last answer
 constexpr size_t kLingerBytes = 1 << 20;
-
-std::string Text(boost::beast::string_view text) { return {text.data(), text.size()}; }
-
-RequestHead HeadOf(const Parser& parser) {
-  const auto& message = parser.get();
-  RequestHead head;
-  head.method = Text(message.method_string());
-  head.target = Text(message.target());
-  head.version = static_cast<int>(message.version());
-  head.keep_alive = parser.keep_alive();
-  head.hosts = message.count(http::field::host);
-  head.host = Text(message[http::field::host]);
-  head.origin = Text(message[http::field::origin]);
-  head.authorization = Text(message[http::field::authorization]);
-  head.content_type = Text(message[http::field::content_type]);
-  head.accept_encoding = Text(message[http::field::accept_encoding]);
-  head.expect = Text(message[http::field::expect]);
-  head.prefer = Text(message["Prefer"]);
-  head.request_id = Text(message["X-Request-Id"]);
-  const auto encodings = message.equal_range(http::field::content_encoding);
-  for (auto it = encodings.first; it != encodings.second; ++it)
-    head.content_encoding += (head.content_encoding.empty() ? "" : ",") + Text(it->value());
-  head.chunked = parser.chunked();
-  // Anything else before or instead of "chunked" would leave the end of the body unknown to us and
-  // known to a proxy in front: the stuff of request smuggling.
-  head.bad_transfer_encoding =
-      message.count(http::field::transfer_encoding) > 0 &&
-      (!boost::beast::iequals(message[http::field::transfer_encoding], "chunked") ||
-       head.version == 10);
-  head.content_length = parser.content_length().value_or(0);
-  return head;
-}
-
-// A head that cannot be parsed, as a status and a sentence.
-std::pair<int, std::string> Explain(const Parser& parser, const error_code& error) {
-  if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-    return parser.get().target().empty()
-               ? std::pair(414, std::string("the request line is too long"))
-               : std::pair(431, std::string("the request headers are too large"));
-  }
-  if (error == http::error::bad_version) return {505, "HTTP/1.1 and 1.0 are spoken here"};
-  if (error == http::error::bad_transfer_encoding)
-    return {400, "Transfer-Encoding is repeated or stands beside Content-Length"};
-  return {400, "this is not HTTP: " + error.message()};
-}
 
 template <class Stream>
 class StreamConnection final : public Connection {
@@ -128,6 +83,7 @@ class StreamConnection final : public Connection {
         if (error) co_return Abort();
       }
       if (refuse) {
+        unread_input_ = true;
         co_await Answer(server_.dispatcher.Broken(503, "too many connections"), false);
       } else {
         bool more = true;
@@ -142,13 +98,14 @@ class StreamConnection final : public Connection {
 
   // One request and its answer. False: the connection is to be closed.
   asio::awaitable<bool> ServeOne() {
-    Parser parser;
+    HeadParser parser;
     parser.eager(false);
     parser.header_limit(static_cast<uint32_t>(config().max_header_bytes));
     parser.body_limit(boost::none);  // the dispatcher looks at the length, and can say more
     const Got head = co_await ReadHead(parser);
     if (head == Got::kNothing) co_return false;
     if (head == Got::kRefused) {
+      unread_input_ = true;
       co_await Answer(std::move(admission_), false);
       co_return false;
     }
@@ -161,14 +118,16 @@ class StreamConnection final : public Connection {
       if (request.head.chunked || request.head.content_length > kDiscardable || waits ||
           request.head.bad_transfer_encoding) {
         keep_alive = false;
+        unread_input_ = true;
       } else if (request.head.content_length > 0) {
         const Got body = co_await ReadSized(request.head.content_length, request.body);
-        keep_alive = keep_alive && body == Got::kAll;
+        if (body == Got::kNothing) co_return false;
+        if (body == Got::kRefused) unread_input_ = true, keep_alive = false;
       }
     } else {
       const Got body = co_await ReadBody(parser, request);
       if (body == Got::kNothing) co_return false;
-      if (body == Got::kRefused) keep_alive = false;
+      if (body == Got::kRefused) unread_input_ = true, keep_alive = false;
     }
     if (server_.draining) keep_alive = false;
     const bool written = co_await Answer(std::move(admission_), keep_alive);
@@ -204,7 +163,7 @@ class StreamConnection final : public Connection {
     return Got::kNothing;
   }
 
-  asio::awaitable<Got> ReadHead(Parser& parser) {
+  asio::awaitable<Got> ReadHead(HeadParser& parser) {
     admission_ = {};
     timed_out_ = false;
     if (buffer_.size() == 0) {
@@ -222,13 +181,13 @@ class StreamConnection final : public Connection {
         error = co_await ReadSome();
         if (error) co_return ReadFailed(error, "request head");
       } else if (error) {
-        const auto [status, detail] = Explain(parser, error);
+        const auto [status, detail] = ExplainBadHead(parser, error);
         co_return RefuseRead(status, detail);
       }
     }
   }
 
-  asio::awaitable<Got> ReadBody(Parser& parser, Request& request) {
+  asio::awaitable<Got> ReadBody(HeadParser& parser, Request& request) {
     const RequestHead& head = request.head;
     if (!head.chunked && head.content_length == 0) co_return Got::kAll;
     Enter(Phase::kReading, config().body_timeout_ms);
@@ -257,7 +216,7 @@ class StreamConnection final : public Connection {
   asio::awaitable<Got> ReadSized(uint64_t size, std::string& body) {
     body.resize(std::min<uint64_t>(size, std::max<uint64_t>(kBodyStep, buffer_.size())));
     size_t have = std::min(body.size(), buffer_.size());
-    std::memcpy(body.data(), buffer_.data().data(), have);
+    if (have > 0) std::memcpy(body.data(), buffer_.data().data(), have);
     buffer_.consume(have);
     while (have < size) {
       if (have == body.size())
@@ -271,7 +230,7 @@ class StreamConnection final : public Connection {
     co_return Got::kAll;
   }
 
-  asio::awaitable<Got> ReadChunks(Parser& parser, std::string& body) {
+  asio::awaitable<Got> ReadChunks(HeadParser& parser, std::string& body) {
     parser.body_limit(static_cast<uint64_t>(config().max_body_bytes));
     while (!parser.is_done()) {
       error_code error;
@@ -336,15 +295,15 @@ class StreamConnection final : public Connection {
     };
   }
 
-  // Lets the client read the last answer: closing with unread input would make the kernel send a
-  // reset, which can overtake what was written.
+  // Closing with unread input would make the kernel send a reset, which can overtake the last
+  // answer: so then the rest of the input is read and dropped until the client has closed.
   asio::awaitable<void> Close() {
     Enter(Phase::kClosing, kLingerMs);
     error_code ignored;
     if constexpr (kTls) co_await stream_.async_shutdown(kTuple);
     stream_.lowest_layer().shutdown(tcp::socket::shutdown_send, ignored);
     std::array<char, 4096> dropped;
-    for (size_t total = 0; total < kLingerBytes && !aborted_;) {
+    for (size_t total = 0; unread_input_ && total < kLingerBytes && !aborted_;) {
       auto [error, count] = co_await Socket().async_read_some(asio::buffer(dropped), kTuple);
       if (error) break;
       total += count;
@@ -365,6 +324,7 @@ class StreamConnection final : public Connection {
   boost::beast::flat_buffer buffer_;
   Dispatcher::Admission admission_;  // of the request being read
   std::function<Response()> answer_;
+  bool unread_input_ = false;  // a part of what the client sends will not be looked at
 };
 
 }  // namespace
@@ -372,10 +332,12 @@ class StreamConnection final : public Connection {
 Connection::Connection(ServerState& server, std::shared_ptr<IoThread> thread)
     : server_(server), thread_(std::move(thread)) {
   thread_->connections.insert(this);
+  server_.connections.Add(1);
 }
 
 Connection::~Connection() {
   thread_->connections.erase(this);
+  server_.connections.Add(-1);
   server_.open.fetch_sub(1);
 }
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <unordered_set>
 
+#include "base/metrics.h"
 #include "server/dispatcher.h"
 
 namespace heed::server {
@@ -23,6 +24,7 @@ struct ServerState {
   std::atomic<int64_t> open{0};
   std::atomic<int64_t> bytes_in_flight{0};  // of bodies being received
   std::atomic<bool> draining{false};
+  Gauge connections;
 };
 
 // One event loop and the connections that live on it; `connections` belongs to its thread.

@@ -59,6 +59,7 @@ struct HttpServer::Impl {
     std::shared_ptr<IoThread> io = std::make_shared<IoThread>();
     asio::executor_work_guard<asio::io_context::executor_type> work{io->context.get_executor()};
     asio::steady_timer ticker{io->context};
+    bool ended = false;  // used on the loop's thread
     std::thread thread;
   };
 
@@ -103,10 +104,9 @@ asio::awaitable<void> HttpServer::Impl::Accept() {
 }
 
 asio::awaitable<void> HttpServer::Impl::KeepTime(Loop& loop) {
-  for (;;) {
+  while (!loop.ended) {
     loop.ticker.expires_after(kTick);
-    auto [error] = co_await loop.ticker.async_wait(kTuple);
-    if (error) co_return;
+    co_await loop.ticker.async_wait(kTuple);
     const int64_t now_us = Clock::System().steady_us();
     for (Connection* connection : loop.io->connections) connection->Tick(now_us);
   }
@@ -162,10 +162,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Start(Dispatcher& dispatcher, Me
                    error.message());
 
   Impl& running = *impl;
-  const Gauge connections = metrics.AddGauge("heed_http_connections", "Open connections");
-  metrics.BeforeScrape([connections, &running] {
-    connections.Set(static_cast<double>(running.state.open.load()));
-  });
+  running.state.connections = metrics.AddGauge("heed_http_connections", "Open connections");
   std::unique_ptr<HttpServer> server(new HttpServer(std::move(impl)));
   asio::co_spawn(running.loops.front()->io->context, running.Accept(), asio::detached);
   for (const auto& loop : running.loops) {
@@ -191,7 +188,10 @@ void HttpServer::Stop() {
     if (!impl_->WaitUntilClosed(kAbortWait)) spdlog::error("connections outlive the server's stop");
   }
   for (const auto& loop : impl_->loops) {
-    asio::post(loop->io->context, [&ticker = loop->ticker] { ticker.cancel(); });
+    asio::post(loop->io->context, [&running = *loop] {
+      running.ended = true;
+      running.ticker.cancel();
+    });
     loop->work.reset();
   }
   for (const auto& loop : impl_->loops) loop->thread.join();
