@@ -304,7 +304,7 @@ Status CheckTogether(const Config& config) {
 // The first line of toml11's message, without its "[error] toml::parse_…:" and with the place.
 std::string SyntaxMessage(const toml::exception& error, const std::string& name) {
   std::string text = error.what();
-  text = text.substr(0, text.find('\n'));
+  text.resize(std::min(text.size(), text.find('\n')));
   for (const std::string_view prefix : {"[error] ", "toml::"})
     if (text.starts_with(prefix)) text.erase(0, prefix.size());
   return name + ":" + std::to_string(error.location().line()) + ": not TOML: " + text;

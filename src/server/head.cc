@@ -25,7 +25,6 @@ RequestHead HeadOf(const HeadParser& parser) {
   head.content_type = Text(message[http::field::content_type]);
   head.accept_encoding = Text(message[http::field::accept_encoding]);
   head.expect = Text(message[http::field::expect]);
-  head.prefer = Text(message["Prefer"]);
   head.request_id = Text(message["X-Request-Id"]);
   const auto encodings = message.equal_range(http::field::content_encoding);
   for (auto it = encodings.first; it != encodings.second; ++it)

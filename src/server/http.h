@@ -29,7 +29,7 @@ struct RequestHead {
   bool keep_alive = true;
   size_t hosts = 1;  // number of Host headers
   std::string host, origin, authorization, content_type, content_encoding, accept_encoding, expect,
-      prefer, request_id;
+      request_id;
   bool bad_transfer_encoding = false;  // one that is not exactly "chunked"
   bool chunked = false;
   uint64_t content_length = 0;  // 0 when chunked

@@ -7,8 +7,8 @@
 
 namespace heed::store {
 
-TemporaryDirectory::TemporaryDirectory() {
-  path_ = (std::filesystem::temp_directory_path() / "heed-XXXXXX").string();
+TemporaryDirectory::TemporaryDirectory()
+    : path_((std::filesystem::temp_directory_path() / "heed-XXXXXX").string()) {
   if (mkdtemp(path_.data()) == nullptr) abort();
 }
 

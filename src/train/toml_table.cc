@@ -1,5 +1,6 @@
 #include "train/toml_table.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <set>
@@ -67,7 +68,7 @@ Result<TomlTable> TomlTable::Parse(std::string_view text, const std::string& fil
     node->value = toml::parse(in, file_name);
   } catch (const toml::exception& e) {
     std::string first_line = e.what();
-    first_line = first_line.substr(0, first_line.find('\n'));
+    first_line.resize(std::min(first_line.size(), first_line.find('\n')));
     return InvalidArgument(file_name + ":" + std::to_string(e.location().line()) + ": " +
                            first_line);
   } catch (const std::exception& e) {
