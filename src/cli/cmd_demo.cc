@@ -14,13 +14,13 @@
 #include "heed/engine.h"
 
 #include "base/clock.h"
-#include "base/config.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "cli/command.h"
 #include "cli/demo_run.h"
 #include "cli/progress.h"
 #include "event/event.h"
+#include "server/config.h"
 #include "server/server.h"
 #include "sim/world.h"
 

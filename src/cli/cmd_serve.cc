@@ -7,9 +7,9 @@
 
 #include "heed/engine.h"
 
-#include "base/config.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "server/config.h"
 #include "server/server.h"
 
 namespace heed::cli {

@@ -6,8 +6,8 @@
 
 #include "heed/engine.h"
 
-#include "base/config.h"
 #include "base/metrics.h"
+#include "server/config.h"
 #include "server/router.h"
 
 namespace heed::server {

@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
-#include "base/config.h"
 #include "base/metrics.h"
+#include "server/config.h"
 #include "server/http.h"
 #include "server/keys.h"
 #include "server/router.h"

@@ -7,7 +7,7 @@
 
 #include "heed/engine.h"
 
-#include "base/config.h"
+#include "server/config.h"
 
 namespace heed::server {
 

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "train/suggest.h"
+#include "base/suggest.h"
 #include "train/test_files.h"
 
 namespace heed::train {

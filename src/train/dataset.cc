@@ -10,9 +10,9 @@
 #include <unordered_map>
 
 #include "base/hash.h"
+#include "base/suggest.h"
 #include "train/causal.h"
 #include "train/row_log.h"
-#include "train/suggest.h"
 
 namespace heed::train {
 namespace {

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <set>
 
-#include "train/suggest.h"
+#include "base/suggest.h"
 
 namespace heed::train {
 namespace {

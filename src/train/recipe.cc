@@ -5,8 +5,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/suggest.h"
 #include "train/embedded.h"
-#include "train/suggest.h"
 
 namespace heed::train {
 namespace {

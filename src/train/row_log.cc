@@ -6,8 +6,8 @@
 #include <numeric>
 #include <set>
 
+#include "base/suggest.h"
 #include "train/csv.h"
-#include "train/suggest.h"
 
 namespace heed::train {
 namespace {

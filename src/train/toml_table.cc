@@ -7,7 +7,7 @@
 #include <sstream>
 #include <toml.hpp>
 
-#include "train/suggest.h"
+#include "base/suggest.h"
 
 namespace heed::train {
 

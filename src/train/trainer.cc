@@ -8,10 +8,10 @@
 
 #include "base/hash.h"
 #include "base/random.h"
+#include "base/suggest.h"
 #include "train/calibration.h"
 #include "train/evaluate.h"
 #include "train/metrics.h"
-#include "train/suggest.h"
 
 namespace heed::train {
 namespace {

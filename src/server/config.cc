@@ -1,4 +1,4 @@
-#include "base/config.h"
+#include "server/config.h"
 
 #include <unistd.h>
 
@@ -13,6 +13,8 @@
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include "base/suggest.h"
 
 namespace heed {
 namespace {
@@ -115,29 +117,6 @@ std::vector<Field> Describe(Config& config) {
   };
 }
 
-size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] != b[j - 1] ? 1 : 0);
-      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, replaced}));
-    }
-  }
-  return row[b.size()];
-}
-
-// "; did you mean 'port'?", or nothing when no known name is near.
-std::string Suggest(std::string_view name, const std::vector<std::string>& known) {
-  const auto nearest = std::min_element(known.begin(), known.end(), [&](auto& a, auto& b) {
-    return EditDistance(name, a) < EditDistance(name, b);
-  });
-  if (nearest == known.end() || EditDistance(name, *nearest) > std::max<size_t>(2, name.size() / 3))
-    return "";
-  return "; did you mean '" + *nearest + "'?";
-}
-
 // The shortest text that reads back as the same number.
 std::string Number(double value) {
   char text[400];
@@ -173,7 +152,7 @@ Status SetText(const Field& field, std::string value, const std::string& where) 
   if (!field.choices.empty() &&
       std::find(field.choices.begin(), field.choices.end(), value) == field.choices.end()) {
     return InvalidArgument(where + ": " + field.name() + " is '" + value + "'" +
-                               Suggest(value, field.choices) + " (" + field.help + ")",
+                               Suggestion(value, field.choices) + " (" + field.help + ")",
                            field.name());
   }
   *std::get<std::string*>(field.value) = std::move(value);
@@ -246,9 +225,9 @@ Status ApplyFile(const toml::value& root, const std::string& name,
   };
   for (const auto& [section, table] : by_line(root)) {
     if (std::find(sections.begin(), sections.end(), section) == sections.end())
-      return InvalidArgument(
-          place(*table) + ": unknown section or key '" + section + "'" + Suggest(section, sections),
-          section);
+      return InvalidArgument(place(*table) + ": unknown section or key '" + section + "'" +
+                                 Suggestion(section, sections),
+                             section);
     if (!table->is_table())
       return InvalidArgument(place(*table) + ": '" + section + "' is a section: write [" + section +
                                  "] on its own line",
@@ -259,9 +238,9 @@ Status ApplyFile(const toml::value& root, const std::string& name,
         std::vector<std::string> keys;
         for (const Field& each : fields)
           if (section == each.section) keys.emplace_back(each.key);
-        return InvalidArgument(
-            place(*value) + ": unknown key '" + key + "' in [" + section + "]" + Suggest(key, keys),
-            section + "." + key);
+        return InvalidArgument(place(*value) + ": unknown key '" + key + "' in [" + section + "]" +
+                                   Suggestion(key, keys),
+                               section + "." + key);
       }
       HEED_RETURN_IF_ERROR(SetFromToml(*field, *value, place(*value)));
     }
@@ -283,7 +262,8 @@ Status ApplyEnvironment(const Environment& environment, const std::vector<Field>
         std::any_of(prefixes.begin(), prefixes.end(),
                     [&n = name](const auto& prefix) { return n.starts_with(prefix); });
     if (ours && std::find(names.begin(), names.end(), name) == names.end())
-      return InvalidArgument("unknown environment variable " + name + Suggest(name, names), name);
+      return InvalidArgument("unknown environment variable " + name + Suggestion(name, names),
+                             name);
   }
   return {};
 }

@@ -1,4 +1,4 @@
-#include "base/config.h"
+#include "server/config.h"
 
 #include <gtest/gtest.h>
 
@@ -51,9 +51,9 @@ TEST(ConfigTest, EveryKindOfValueSurvivesTheFile) {
 
 TEST(ConfigTest, MistakesNameFileLineAndTheNearestName) {
   EXPECT_EQ(Message("[server]\n\nprot = 1\n"),
-            "heed.toml:3: unknown key 'prot' in [server]; did you mean 'port'?");
+            "heed.toml:3: unknown key 'prot' in [server] (did you mean 'port'?)");
   EXPECT_EQ(Message("[sever]\nport = 1\n"),
-            "heed.toml:1: unknown section or key 'sever'; did you mean 'server'?");
+            "heed.toml:1: unknown section or key 'sever' (did you mean 'server'?)");
   EXPECT_EQ(Message("[server]\nport = \"80\"\n"),
             "heed.toml:2: server.port must be a whole number");
   EXPECT_EQ(Message("[server]\nport = 65536\n"),
@@ -89,7 +89,7 @@ TEST(ConfigTest, TheEnvironmentWinsAndIsCheckedToo) {
   EXPECT_EQ(Message("", {{"HEED_SERVER_PORT", "80x"}}),
             "environment variable HEED_SERVER_PORT: server.port must be a whole number");
   EXPECT_EQ(Message("", {{"HEED_SERVER_PRT", "80"}}),
-            "unknown environment variable HEED_SERVER_PRT; did you mean 'HEED_SERVER_PORT'?");
+            "unknown environment variable HEED_SERVER_PRT (did you mean 'HEED_SERVER_PORT'?)");
 }
 
 TEST(MetricsTest, TextHoldsWhatWasCounted) {

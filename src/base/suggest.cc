@@ -1,9 +1,9 @@
-#include "train/suggest.h"
+#include "base/suggest.h"
 
 #include <algorithm>
 #include <numeric>
 
-namespace heed::train {
+namespace heed {
 namespace {
 
 // Levenshtein, one row of the table at a time.
@@ -34,4 +34,4 @@ std::string Suggestion(std::string_view name, const std::vector<std::string>& ca
   return best == nullptr ? "" : " (did you mean '" + *best + "'?)";
 }
 
-}  // namespace heed::train
+}  // namespace heed
