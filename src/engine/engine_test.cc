@@ -66,6 +66,8 @@ TEST_F(EngineTest, AcknowledgedIsDurableOnceAndVisible) {
   EXPECT_TRUE(first.value().refused.empty());
   EXPECT_EQ(first.value().events.back()->sequence, 200u);
   EXPECT_EQ(engine_->Stats().state_sequence, 200u);
+  EXPECT_EQ(engine_->Stats().hosts, 3u);
+  EXPECT_EQ(engine_->Stats().users, 7u);
   const Result<RecordResult> again = engine_->Record(Evening());
   ASSERT_TRUE(again.ok());
   EXPECT_TRUE(again.value().events[7]->duplicate);

@@ -167,9 +167,15 @@ void Application::Open() {
 }
 
 void Application::OpenHost() {
-  if (room_->host == kNone) room_->host = InternHost(event_.room);
-  if (event_.actor && event_.actor->kind == event::ActorKind::kHost &&
-      !tables_.hosts[room_->host].named) {
+  const bool from_host = event_.actor && event_.actor->kind == event::ActorKind::kHost;
+  if (room_->host == kNone) {  // its first event; most often that names the host
+    const auto* start = std::get_if<event::StreamStart>(&event_.data);
+    if (start != nullptr && start->host_id) {
+      room_->host = NameHost(*start->host_id);
+    } else {
+      room_->host = from_host ? NameHost(event_.actor->id) : InternHost(event_.room);
+    }
+  } else if (from_host && !tables_.hosts[room_->host].named) {
     SetHost(NameHost(event_.actor->id));
   }
 }
