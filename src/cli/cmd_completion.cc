@@ -84,10 +84,11 @@ void AddCompletion(CLI::App& app, int* exit_code) {
   command->callback([&app, shell, exit_code] {
     std::vector<Words> tree;
     Collect(app, "", &tree);
-    if (*shell == "bash")
+    if (*shell == "bash") {
       PrintBash(tree);
-    else
+    } else {
       PrintFish(tree);
+    }
     *exit_code = 0;
   });
 }

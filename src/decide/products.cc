@@ -67,10 +67,11 @@ Result<RecommendResponse> Decider::Products(const RecommendRequest& request, int
   if (!request.candidates.empty()) {
     std::unordered_set<std::string_view> seen;
     for (const std::string& id : request.candidates) {
-      if (seen.insert(id).second)
+      if (seen.insert(id).second) {
         consider(id, "given");
-      else
+      } else {
         response.filtered.push_back({id, "duplicate"});
+      }
     }
   } else if (!room.products.empty()) {
     for (const state::BoundProduct& entry : room.products) {

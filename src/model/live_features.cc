@@ -206,10 +206,11 @@ float Trend(const state::RoomView& room) {
   const size_t n = room.series.size();
   for (size_t i = 0; i < n; ++i) {
     const size_t age = n - 1 - i;
-    if (age < 2)
+    if (age < 2) {
       recent += room.series[i].enters;
-    else if (age < 8)
+    } else if (age < 8) {
       before += room.series[i].enters;
+    }
   }
   return static_cast<float>(std::log((recent + 1.0) / (before / 3.0 + 1.0)));
 }
