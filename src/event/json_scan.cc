@@ -33,7 +33,7 @@ int HexValue(char c) {
 
 // A member's name as the parser would give it; one that holds half a surrogate pair stays as written.
 std::string Unescaped(std::string_view key) {
-  if (key.find('\\') == key.npos) return std::string(key);
+  if (key.find('\\') == std::string_view::npos) return std::string(key);
   simdjson::dom::parser parser;
   std::string_view plain;
   const std::string quoted = '"' + std::string(key) + '"';
@@ -192,7 +192,8 @@ class Scanner {
     const size_t begin = at_++;
     if (Take('u')) return UnicodeEscape(begin);
     constexpr std::string_view kLetters = "\"\\/bfnrt";
-    if (at_ == text_.size() || kLetters.find(Peek()) == kLetters.npos) return Syntax("an escape");
+    if (at_ == text_.size() || kLetters.find(Peek()) == std::string_view::npos)
+      return Syntax("an escape");
     ++at_;
     return true;
   }
