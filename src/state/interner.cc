@@ -14,7 +14,7 @@ constexpr size_t kBlockBytes = 64 * 1024;
 Interner::Table::Table(size_t capacity)
     : mask(capacity - 1), slots(std::make_unique<std::atomic<uint64_t>[]>(capacity)) {}
 
-void Interner::Table::Put(uint64_t key, Index index) {
+void Interner::Table::Put(uint64_t key, Index index) const {
   size_t at = key & mask;
   while (slots[at].load(std::memory_order_relaxed) != 0) at = (at + 1) & mask;
   const uint64_t slot = (key >> 32 << 32) | (uint64_t{index} + 1);

@@ -40,7 +40,7 @@ class Interner {
   // Open addressing, linear probes. A slot is the upper half of the key over index + 1; 0 is free.
   struct Table {
     explicit Table(size_t capacity);
-    void Put(uint64_t key, Index index);
+    void Put(uint64_t key, Index index) const;
     size_t mask;
     std::unique_ptr<std::atomic<uint64_t>[]> slots;
   };
