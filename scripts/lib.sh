@@ -33,7 +33,8 @@ build() {
 
 # targets PRESET SUFFIX: the names of the CMake targets that end so.
 targets() {
-  ninja -C "build/$1" -t targets all | sed -n "s/^\([a-z0-9_]*$2\): phony\$/\1/p" | sort -u
+  ninja -C "build/$1" -t targets all | sed -n "s/^\([a-z0-9_]*$2\): phony\$/\1/p" |
+    grep -v "^cmake_object_order" | sort -u
 }
 
 # existing PRESET TARGET...: those of them that the preset has.

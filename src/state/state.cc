@@ -106,7 +106,7 @@ uint64_t State::KeyOf(std::string_view tenant, std::string_view id) {
     for (const char c : bytes) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001B3ull;
   };
   feed(tenant);
-  feed({"", 1});
+  feed(std::string_view("\0", 1));
   feed(id);
   const uint64_t key = MixHash(hash);
   return key == 0 ? 1 : key;

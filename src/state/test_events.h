@@ -45,9 +45,9 @@ inline event::StreamStart StartOf(std::string host) {
 }
 
 template <typename Data>
-Data OfProduct(std::string product) {
+Data OfProduct(const std::string& product) {
   Data data;
-  data.product_id = std::move(product);
+  data.product_id = product;
   return data;
 }
 
