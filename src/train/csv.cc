@@ -1,7 +1,7 @@
 #include "train/csv.h"
 
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 #include <unordered_set>
 
 namespace heed::train {
@@ -15,7 +15,8 @@ constexpr size_t kMaxRecordBytes = size_t{1} << 22;
 Result<CsvReader> CsvReader::Open(const std::string& path, char separator) {
   errno = 0;
   std::ifstream in(path, std::ios::binary);
-  if (!in) return NotFound(path + ": " + std::strerror(errno != 0 ? errno : ENOENT));
+  if (!in)
+    return NotFound(path + ": " + std::generic_category().message(errno != 0 ? errno : ENOENT));
   CsvReader reader(path, std::move(in), separator);
   HEED_ASSIGN_OR_RETURN(const bool any, reader.ReadRecord());
   if (!any) return InvalidArgument(path + ":1: the file is empty, a header line was expected");
@@ -44,7 +45,7 @@ Result<bool> CsvReader::ReadRecord() {
   std::string line;
   do {  // a blank line is no record, except in a file of one column, where it is a missing value
     if (!std::getline(in_, line)) {
-      if (in_.bad()) return IoError(path_ + ": " + std::strerror(errno));
+      if (in_.bad()) return IoError(path_ + ": " + std::generic_category().message(errno));
       return false;
     }
     ++line_;

@@ -202,10 +202,11 @@ void LogExamples::MarkHost(const event::Event& event, HostTask task) {
     // A second entry under the same impression is not its doing.
     if (age_ms > kEnterWindowMs || open.enter_ts != 0) return;
     open.enter_ts = event.ts;
-  } else if (open.enter_ts == 0 || (task != kStay && age_ms > kOrderWindowMs)) {
-    return;
-  } else if (open.left && task == kEngage) {
-    return;  // engagement belongs to the visit; payment may follow it
+  } else {
+    // Engagement belongs to the visit; payment may follow it.
+    const bool over = task == kEngage ? open.left : false;
+    const bool late = task != kStay && age_ms > kOrderWindowMs;
+    if (open.enter_ts == 0 || over || late) return;
   }
   hosts_.SetLabel(open.row, task, 1.0f);
 }

@@ -170,6 +170,7 @@ RankingMetrics MeasureRanking(const Predictions& predictions, uint32_t k) {
     if (!std::isnan(predictions.labels[i])) groups[predictions.groups[i]].push_back(i);
   }
   std::vector<uint32_t> names;  // a fixed order of summing makes the result bit-reproducible
+  names.reserve(groups.size());
   for (const auto& [group, rows] : groups) names.push_back(group);
   std::sort(names.begin(), names.end());
   RankingMetrics out;
@@ -215,6 +216,7 @@ MetricIntervals Bootstrap(const Predictions& predictions, uint32_t resamples, ui
   }
   const auto interval = [&](double MetricSet::*member) {
     std::vector<double> values;
+    values.reserve(draws.size());
     for (const MetricSet& draw : draws) values.push_back(draw.*member);
     return Percentiles(std::move(values), level);
   };

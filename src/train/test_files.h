@@ -25,7 +25,7 @@ class TestFolder {
 
   const std::string& path() const { return path_; }
   std::string Write(const std::string& name, std::string_view text) const {
-    const std::string file = path_ + "/" + name;
+    std::string file = path_ + "/" + name;
     std::ofstream(file, std::ios::binary) << text;
     return file;
   }
