@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cmath>
 #include <string_view>
 #include <utility>
 
@@ -84,7 +85,7 @@ Latency Percentiles(std::vector<double> milliseconds) {
   std::sort(milliseconds.begin(), milliseconds.end());
   const auto at = [&](double share) {
     const auto last = static_cast<double>(milliseconds.size() - 1);
-    return milliseconds[static_cast<size_t>(share * last + 0.5)];
+    return milliseconds[static_cast<size_t>(std::lround(share * last))];
   };
   return {at(0.50), at(0.99), milliseconds.size()};
 }
