@@ -61,9 +61,9 @@ Response Answer(World& world, const HeadParser& parser) {
   admission.request->body = parser.get().body();
   // Shared: a handler's last copy of the reply may outlive our waiting.
   const auto promise = std::make_shared<std::promise<Response>>();
-  world.dispatcher->Handle(admission.request, Reply([promise](std::function<Response()> make) {
-                             promise->set_value(make());
-                           }));
+  world.dispatcher->Handle(
+      admission.request,
+      Reply([promise](const std::function<Response()>& make) { promise->set_value(make()); }));
   Response response = promise->get_future().get();
   world.dispatcher->Finish(*admission.request, response, true);
   return response;
