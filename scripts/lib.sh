@@ -10,6 +10,9 @@ jobs() {
   echo "${HEED_JOBS:-$cores}"
 }
 
+# Another clone of the same source, in another folder, finds what was compiled before.
+export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$PWD} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-true}
+
 # Data sets lie beside the project, never in it. Tests read HEED_DATA.
 find_data() {
   if [ -z "${HEED_DATA:-}" ] && [ -d ../shared/data ]; then
