@@ -22,7 +22,7 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
 
 # mold links the test binaries several times faster than ld; without it the default linker serves.
 find_program(MOLD mold)
-if(MOLD)
+if(MOLD AND NOT CMAKE_CROSSCOMPILING) # a cross compiler looks for one among its own
   add_link_options(-fuse-ld=mold)
 endif()
 

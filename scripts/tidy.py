@@ -57,15 +57,15 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--jobs", type=int, default=2)
     CLEAN.mkdir(parents=True, exist_ok=True)
-    bad = 0
+    bad = []
     with concurrent.futures.ThreadPoolExecutor(parser.parse_args().jobs) as pool:
         for path, clean, output, seconds in pool.map(lambda item: look(*item), sources()):
             if seconds:
                 print(f"{seconds:6.1f} s {path.relative_to(ROOT)}", flush=True)
             if not clean:
-                bad += 1
-                print(output, flush=True)
-    print(f"{bad} files with findings" if bad else "tidy ok")
+                bad.append(output)
+    # Last, where the end of a long log is what is shown.
+    print("\n".join(bad + [f"{len(bad)} files with findings"]) if bad else "tidy ok")
     return bool(bad)
 
 

@@ -6,6 +6,8 @@
 
 #if defined(__SSE2__)
 #include <xmmintrin.h>
+#elif defined(__aarch64__)
+#include <cstdint>
 #endif
 
 namespace heed::kernels {
@@ -15,8 +17,15 @@ class FlushDenormals {
 #if defined(__SSE2__)
   FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | kFlushToZero | kInputsAreZero); }
   ~FlushDenormals() { _mm_setcsr(saved_); }
+#elif defined(__aarch64__)
+  FlushDenormals() : saved_(0) {
+    asm volatile("mrs %0, fpcr" : "=r"(saved_));
+    asm volatile("msr fpcr, %0" : : "r"(saved_ | kFlushToZero));
+  }
+  ~FlushDenormals() { asm volatile("msr fpcr, %0" : : "r"(saved_)); }
 #else
-  FlushDenormals() = default;  // other processors take no penalty worth a mode switch
+  FlushDenormals() {}  // other processors take no penalty worth a mode switch
+  ~FlushDenormals() {}
 #endif
   FlushDenormals(const FlushDenormals&) = delete;
   FlushDenormals& operator=(const FlushDenormals&) = delete;
@@ -25,6 +34,10 @@ class FlushDenormals {
  private:
   static constexpr unsigned kFlushToZero = 0x8000, kInputsAreZero = 0x0040;
   unsigned saved_;
+#elif defined(__aarch64__)
+ private:
+  static constexpr uint64_t kFlushToZero = uint64_t{1} << 24;  // of inputs and of results
+  uint64_t saved_;
 #endif
 };
 

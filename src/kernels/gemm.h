@@ -2,7 +2,7 @@
 // machine's peak on our shapes); a plain loop is the reference, and the only one at level "scalar"
 // and in HEED_SIMD=OFF builds.
 //
-// Always on the calling thread: oneDNN's OpenMP pool is told to be one thread wide, whatever
+// On the calling thread, or two of its team when there is one (base/team.h): oneDNN's OpenMP pool is told to be one thread wide, whatever
 // OMP_NUM_THREADS says, because requests and trainers are the parallel units here and because one
 // thread sums in one order. Same shapes, same level, same machine: same bits.
 #pragma once

@@ -200,7 +200,7 @@ INSTANTIATE_TEST_SUITE_P(Attainable, Levels, testing::ValuesIn(AttainableLevels(
 
 // Guards against a build that silently falls back to the plain loops.
 TEST(Dispatch, SimdBuildHasSimdLevels) {
-#if HEED_SIMD && defined(__x86_64__)
+#if HEED_SIMD && (defined(__x86_64__) || defined(__aarch64__))
   EXPECT_GE(AttainableLevels().size(), 2u);
   EXPECT_NE(TableOf(AttainableLevels().back()).dot, TableOf(Level::kScalar).dot);
 #else
@@ -251,7 +251,7 @@ TEST(FlushDenormals, RoundsToZeroAndRestores) {
   volatile float tiny = 1e-30f;
   {
     const FlushDenormals flush;
-#if defined(__SSE2__)
+#if defined(__SSE2__) || defined(__aarch64__)
     EXPECT_EQ(0.0f, tiny * 1e-10f);
 #endif
   }

@@ -8,9 +8,11 @@
 #include <cmath>
 #include <limits>
 
-// Levels that add nothing for float arithmetic would only double the compile time.
+// Levels that add nothing for float arithmetic would only double the compile time; SVE's vectors have no
+// size that the compiler knows, so that no array can hold them.
 // NOLINTBEGIN(readability-identifier-naming): Highway's names
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
+#define HWY_DISABLED_TARGETS \
+  (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd.cc"
 // NOLINTEND(readability-identifier-naming)
@@ -336,6 +338,8 @@ void FillTable(Table& table) {
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
+#include "kernels/product_simd.h"
+
 namespace heed::kernels::simd {
 namespace {
 
@@ -346,8 +350,9 @@ struct Target {
   Level level;
   int64_t mask;
 };
-constexpr Target kTargets[] = {
-    {Level::kSse4, HWY_SSE4}, {Level::kAvx2, HWY_AVX2}, {Level::kAvx512, HWY_AVX3}};
+constexpr Target kTargets[] = {{Level::kNeon, HWY_NEON},       {Level::kSse4, HWY_SSE4},
+                               {Level::kAvx2, HWY_AVX2},       {Level::kAvx512, HWY_AVX3},
+                               {Level::kAvx512Bf16, HWY_AVX3}, {Level::kAmx, HWY_AVX3}};
 
 }  // namespace
 
@@ -356,20 +361,26 @@ std::vector<Level> Levels() {
   const int64_t usable = hwy::SupportedTargets() & HWY_TARGETS;
   std::vector<Level> levels;
   for (const Target& target : kTargets) {
+    if (target.level == Level::kAvx512Bf16 && !HasAvx512Tiles()) continue;
+    if (target.level == Level::kAmx && !HasAmx()) continue;
     if ((usable & target.mask) != 0) levels.push_back(target.level);
   }
   return levels;
 }
 
-void Fill(Level level, Table& table) {
+void AtTarget(Level level, const std::function<void()>& then) {
   for (const Target& target : kTargets) {
     if (target.level != level) continue;
     hwy::SetSupportedTargetsForTest(target.mask);
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    HWY_DYNAMIC_DISPATCH(FillTable)(table);
+    then();
     hwy::SetSupportedTargetsForTest(0);
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   }
+}
+
+void Fill(Level level, Table& table) {
+  AtTarget(level, [&] { HWY_DYNAMIC_DISPATCH(FillTable)(table); });
 }
 
 }  // namespace heed::kernels::simd

@@ -13,8 +13,8 @@
 namespace heed::kernels {
 namespace {
 
-constexpr size_t kLevels = 4;
-constexpr std::array<std::string_view, kLevels> kNames = {"scalar", "sse4", "avx2", "avx512"};
+constexpr std::array<std::string_view, kLevels> kNames = {"scalar", "neon",       "sse4", "avx2",
+                                                          "avx512", "avx512bf16", "amx"};
 
 struct Choice {
   std::array<Table, kLevels> tables{};
@@ -49,8 +49,9 @@ struct Choice {
       }
       return;
     }
-    spdlog::warn("HEED_SIMD={} is not one of scalar, sse4, avx2, avx512; using {}", name,
-                 kNames[static_cast<size_t>(active)]);
+    spdlog::warn(
+        "HEED_SIMD={} is not one of scalar, neon, sse4, avx2, avx512, avx512bf16, amx; using {}",
+        name, kNames[static_cast<size_t>(active)]);
   }
 };
 

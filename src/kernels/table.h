@@ -15,9 +15,14 @@
 
 namespace heed::kernels {
 
-enum class Level : uint8_t { kScalar, kSse4, kAvx2, kAvx512 };
+// kNeon: 64-bit ARM's. kAvx512Bf16: AVX-512 with its products of bf16 pairs and of 8-bit quads
+// (AVX512_BF16, AVX512_VNNI: Cooper Lake, Sapphire Rapids, Zen 4 and later). kAmx: these by the matrix
+// unit besides (Sapphire Rapids and later, where the system grants it).
+enum class Level : uint8_t { kScalar, kNeon, kSse4, kAvx2, kAvx512, kAvx512Bf16, kAmx };
+constexpr size_t kLevels = 7;
 
-std::string_view LevelName(Level level);  // "scalar", "sse4", "avx2", "avx512"
+// "scalar", "neon", "sse4", "avx2", "avx512", "avx512bf16", "amx"
+std::string_view LevelName(Level level);
 
 struct AdamStep {       // Kingma & Ba 2015, with the bias corrections folded in by the caller
   float step_size;      // rate / (1 - beta1^t)
@@ -74,8 +79,9 @@ struct Table {
 };
 
 // The kernels in use, chosen once: the best the processor has, or what the environment variable
-// HEED_SIMD=scalar|sse4|avx2|avx512 asks for (the best below it when the processor lacks it; an
-// unknown word is logged and ignored). The CMake option HEED_SIMD=OFF leaves only the reference.
+// HEED_SIMD=scalar|neon|sse4|avx2|avx512|avx512bf16|amx asks for (the best below it when the processor
+// lacks it; an unknown word is logged and ignored). The CMake option HEED_SIMD=OFF leaves only the
+// reference.
 const Table& Active();
 Level ActiveLevel();
 
