@@ -46,6 +46,7 @@ size_t Length(const AttentionInput& in, size_t r) { return in.offsets[r + 1] - i
 TargetAttention::TargetAttention(const std::string& name, const AttentionShape& shape,
                                  float initial_decay, Random& random)
     : query(Glorot(name + ".query", shape.query_width, shape.width, random)),
+      query_bias(name + ".query_bias", 1, shape.width, false),
       key(Glorot(name + ".key", shape.token_width, shape.width, random)),
       value(Glorot(name + ".value", shape.token_width, shape.width, random)),
       null_score(name + ".null_score", 1, shape.heads, false),
@@ -56,7 +57,7 @@ TargetAttention::TargetAttention(const std::string& name, const AttentionShape& 
 }
 
 std::vector<Parameter*> TargetAttention::Parameters() {
-  return {&query, &key, &value, &null_score, &decay};
+  return {&query, &query_bias, &key, &value, &null_score, &decay};
 }
 
 void TargetAttention::ClampDecay() {
@@ -68,12 +69,17 @@ void TargetAttention::ClampDecay() {
 AttentionForm TargetAttention::BestForm(const AttentionInput& in) const {
   const double D = static_cast<double>(shape_.token_width), W = static_cast<double>(shape_.width);
   const double H = static_cast<double>(shape_.heads);
-  double shared = 0.0, absorbed = 0.0;
+  const bool rows = in.rows != nullptr, projected = rows && in.rows->projection != nullptr;
+  const double P = rows ? static_cast<double>(in.rows->parts() * in.rows->width) : 0.0;
+  double shared = 0.0, absorbed = 0.0, of_rows = 0.0;
   EachRequest(in.request_of, [&](size_t r, size_t, size_t candidates) {
     const auto L = static_cast<double>(Length(in, r)), n = static_cast<double>(candidates);
-    shared += 2.0 * L * D * W + 2.0 * n * L * W;
-    absorbed += 2.0 * n * D * W + 2.0 * n * L * H * D;
+    const double project = projected ? L * P * D : 0.0;
+    shared += project + 2.0 * L * D * W + 2.0 * n * L * W;
+    absorbed += project + 2.0 * n * D * W + 2.0 * n * L * H * D;
+    of_rows += 2.0 * n * P * W + 2.0 * n * L * H * P;
   });
+  if (rows && of_rows < shared && of_rows <= absorbed) return AttentionForm::kRows;
   return shared <= absorbed ? AttentionForm::kShared : AttentionForm::kAbsorbed;
 }
 
@@ -88,12 +94,16 @@ void TargetAttention::Forward(const AttentionInput& in, AttentionTape* tape, Mat
     total += H * (Length(in, in.request_of[n]) + 1);
   }
   tape->weights.resize(total);
+  if (in.inverse_temperature.data != nullptr) tape->cold_scores.resize(total);
   tape->q.Resize(N, W);
-  MatMul(in.queries, query.value.view(), tape->q.view());
+  for (size_t n = 0; n < N; ++n) std::copy_n(query_bias.value.data(), W, tape->q.Row(n));
+  MatMul(in.queries, query.value.view(), tape->q.view(), Into::kAdd);
   const float scale = ScoreScale(shape_);
   kernels::Active().scale(scale, tape->q.data(), tape->q.size());
   if (tape->form == AttentionForm::kShared) {
     ForwardShared(in, tape, out, evidence);
+  } else if (tape->form == AttentionForm::kRows) {
+    ForwardRows(in, tape, out, evidence);
   } else {
     ForwardAbsorbed(in, tape, out, evidence);
   }
@@ -114,6 +124,14 @@ void TargetAttention::Weigh(const AttentionInput& in, AttentionTape* tape, size_
     }
     float null = kMasked;
     if (shape_.null_slot) null = null_score.value.data()[h];
+    if (in.inverse_temperature.data != nullptr) {
+      float* cold = tape->cold_scores.data() + tape->starts[n] + h * (L + 1);
+      std::copy_n(s, L, cold);
+      cold[L] = null;
+      const float inverse = in.inverse_temperature.Row(r)[h];
+      k.scale(inverse, s, L);
+      null *= inverse;
+    }
     s[L] = k.softmax_null(s, L, null);
     const bool any = shape_.null_slot || std::any_of(s, s + L, [](float w) { return w > 0.0f; });
     evidence.Row(n)[h] = any ? 1.0f - s[L] : 0.0f;
@@ -170,16 +188,32 @@ void TargetAttention::ForwardAbsorbed(const AttentionInput& in, AttentionTape* t
 
 void TargetAttention::Backward(const AttentionInput& in, AttentionTape* tape, ConstMat d_out,
                                ConstMat d_evidence, Mat d_queries, Mat d_tokens) {
-  const size_t N = in.queries.rows, W = shape_.width;
-  tape->d_scores.resize(tape->weights.size());
-  tape->d_q.Resize(N, W);
+  assert(tape->form != AttentionForm::kRows);
+  StartBackward(in, tape);
   if (tape->form == AttentionForm::kShared) {
     BackwardShared(in, tape, d_out, d_evidence, d_tokens);
   } else {
     BackwardAbsorbed(in, tape, d_out, d_evidence, d_tokens);
   }
+  BackwardQuery(in, tape, d_queries);
+}
+
+void TargetAttention::StartBackward(const AttentionInput& in, AttentionTape* tape) const {
+  tape->d_scores.resize(tape->weights.size());
+  if (in.inverse_temperature.data != nullptr) {
+    tape->d_inverse_temperature.Resize(in.inverse_temperature.rows, shape_.heads);
+    tape->d_inverse_temperature.Fill(0.0f);
+  }
+  tape->d_q.Resize(in.queries.rows, shape_.width);
+}
+
+void TargetAttention::BackwardQuery(const AttentionInput& in, AttentionTape* tape, Mat d_queries) {
+  const size_t N = in.queries.rows, W = shape_.width;
   const float scale = ScoreScale(shape_);
   kernels::Active().scale(scale, tape->d_q.data(), tape->d_q.size());
+  for (size_t n = 0; n < N; ++n) {
+    kernels::Active().axpy(1.0f, tape->d_q.Row(n), query_bias.grad.data(), W);
+  }
   Gemm(Trans::kYes, Trans::kNo, in.queries.cols, W, N, in.queries.data, in.queries.stride,
        tape->d_q.data(), W, 1.0f, query.grad.data(), W);
   Gemm(Trans::kNo, Trans::kYes, N, in.queries.cols, W, tape->d_q.data(), W, query.value.data(), W,
@@ -188,7 +222,8 @@ void TargetAttention::Backward(const AttentionInput& in, AttentionTape* tape, Co
 
 // Gradients of weights (in d_scores) to gradients of scores, for one candidate.
 void TargetAttention::WeighBackward(const AttentionInput& in, AttentionTape* tape, size_t n,
-                                    ConstMat d_evidence) {
+                                    ConstMat d_evidence, float* d_null_score,
+                                    float* d_decay) const {
   const kernels::Table& k = kernels::Active();
   const size_t r = in.request_of[n], first = in.offsets[r], L = Length(in, r);
   for (size_t h = 0; h < shape_.heads; ++h) {
@@ -196,8 +231,16 @@ void TargetAttention::WeighBackward(const AttentionInput& in, AttentionTape* tap
     float* g = tape->d_scores.data() + tape->starts[n] + h * (L + 1);
     // evidence = 1 - a_null, so the null weight's own gradient is -d_evidence.
     g[L] = k.softmax_backward(w, w[L], g, shape_.null_slot ? -d_evidence.Row(n)[h] : 0.0f, L);
-    if (shape_.null_slot) null_score.grad.data()[h] += g[L];
-    decay.grad.data()[h] -= k.dot(g, in.log_age.data() + first, L);
+    if (in.inverse_temperature.data != nullptr) {
+      const float* cold = tape->cold_scores.data() + tape->starts[n] + h * (L + 1);
+      float& d_inverse = tape->d_inverse_temperature.Row(r)[h];
+      for (size_t t = 0; t <= L; ++t) {
+        if (cold[t] != kMasked) d_inverse += g[t] * cold[t];
+      }
+      k.scale(in.inverse_temperature.Row(r)[h], g, L + 1);
+    }
+    if (shape_.null_slot) d_null_score[h] += g[L];
+    d_decay[h] -= k.dot(g, in.log_age.data() + first, L);
   }
 }
 
@@ -218,7 +261,8 @@ void TargetAttention::BackwardShared(const AttentionInput& in, AttentionTape* ta
       Gemm(Trans::kYes, Trans::kNo, L, dh, count, tape->weights.data() + run, stride, dy,
            d_out.stride, 0.0f, tape->d_values.data() + first + h * dh, W);
     }
-    for (size_t n = n0; n < n0 + count; ++n) WeighBackward(in, tape, n, d_evidence);
+    for (size_t n = n0; n < n0 + count; ++n)
+      WeighBackward(in, tape, n, d_evidence, null_score.grad.data(), decay.grad.data());
     for (size_t h = 0; h < H; ++h) {
       const float* ds = tape->d_scores.data() + tape->starts[n0] + h * (L + 1);
       Gemm(Trans::kNo, Trans::kNo, count, dh, L, ds, stride, tape->keys.data() + first + h * dh, W,
@@ -256,7 +300,7 @@ void TargetAttention::BackwardAbsorbed(const AttentionInput& in, AttentionTape* 
     const float* w = tape->weights.data() + tape->starts[n];
     float* ds = tape->d_scores.data() + tape->starts[n];
     k.attend_scores(tape->d_context.Row(n), x, H, L, D, ds, L + 1);
-    WeighBackward(in, tape, n, d_evidence);
+    WeighBackward(in, tape, n, d_evidence, null_score.grad.data(), decay.grad.data());
     k.attend_context(ds, L + 1, x, H, L, D, tape->d_u.Row(n));
     k.attend_tokens(w, ds, L + 1, tape->d_context.Row(n), tape->u.Row(n), H, L, D,
                     d_tokens.Row(in.offsets[r]));

@@ -38,6 +38,7 @@ struct AttentionCase {
     for (size_t t = 0; t < tokens.rows(); ++t) {
       log_age.push_back(static_cast<float>(std::log1p(random.Exponential(24.0))));
     }
+    FillNormal(&layer.query_bias.value, random);
     for (size_t h = 0; h < shape.heads; ++h) {
       layer.null_score.value.data()[h] = static_cast<float>(random.Normal());
       layer.decay.value.data()[h] = static_cast<float>(random.Uniform());

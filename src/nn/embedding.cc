@@ -1,43 +1,116 @@
 #include "nn/embedding.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstring>
 
 #include "base/random.h"
+#include "base/team.h"
+#include "kernels/denormals.h"
 
 namespace heed::nn {
 namespace {
 
-constexpr size_t kAhead = 8;  // lookups in flight, as in kernels/simd.cc
+constexpr size_t kAhead = 8;      // rows in flight, as in kernels/simd.cc
+constexpr size_t kFarAhead = 32;  // where each is one line only
+
+// A call of memcpy for every row costs as much as the row does when it is one line.
+void CopyRow(const float* from, size_t bytes, float* to) {
+  const auto* source = reinterpret_cast<const std::byte*>(from);
+  auto* target = reinterpret_cast<std::byte*>(to);
+  size_t i = 0;
+  for (; i + 64 <= bytes; i += 64) std::memcpy(target + i, source + i, 64);
+  if (i < bytes) std::memcpy(target + i, source + i, bytes - i);
+}
+
+[[gnu::always_inline]] inline void FetchRow(const void* row, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) {
+    __builtin_prefetch(static_cast<const std::byte*>(row) + i, 0, 2);
+  }
+}
 
 }  // namespace
 
 void RowGradient::Start(size_t table_rows, size_t width) {
-  for (const uint32_t row : rows_) slot_[row] = 0;
-  rows_.clear();
-  sums_.clear();
-  if (slot_.size() < table_rows) slot_.resize(table_rows, 0);
+  for (Lane& lane : lanes_) {
+    lane.rows.clear();
+    lane.slot_of.clear();
+    lane.zeroed = 0;
+  }
+  again_.clear();
+  if (places_.size() < table_rows) places_.resize(table_rows);
+  if (++batch_ == 0) {  // after four thousand million batches
+    std::fill(places_.begin(), places_.end(), Place{});
+    batch_ = 1;
+  }
   width_ = width;
 }
 
 void RowGradient::Add(const uint32_t* rows, size_t row_step, size_t column, ConstMat g) {
+  Lane& lane = lanes_[0];
   slots_of_batch_.resize(g.rows);
   for (size_t i = 0; i < g.rows; ++i) {
-    if (i + kAhead < g.rows) __builtin_prefetch(&slot_[rows[(i + kAhead) * row_step]], 1);
-    uint32_t& slot = slot_[rows[i * row_step]];
-    if (slot == 0) {
-      rows_.push_back(rows[i * row_step]);
-      slot = static_cast<uint32_t>(rows_.size());
-    }
-    slots_of_batch_[i] = slot - 1;
+    if (i + kAhead < g.rows) __builtin_prefetch(&places_[rows[(i + kAhead) * row_step]], 1);
+    Place& place = places_[rows[i * row_step]];
+    if (!Knows(place)) Meet(&place);
+    if (lane.slot_of.size() <= place.mark) lane.slot_of.resize(again_.size(), kOnce);
+    slots_of_batch_[i] = lane.SlotOf(place.mark, rows[i * row_step]);
   }
-  sums_.resize(rows_.size() * width_, 0.0f);
+  lane.Grow(width_);
   kernels::Active().scatter_add(g.data, g.stride, slots_of_batch_.data(), g.rows, g.cols,
-                                sums_.data() + column, width_);
+                                lane.sums.data() + column, width_);
+}
+
+void RowGradient::Mark(const uint32_t* rows, size_t row_step, size_t n, uint32_t* marks,
+                       size_t mark_step) {
+  for (size_t i = 0; i < n; ++i) {
+    if (i + kFarAhead < n) __builtin_prefetch(&places_[rows[(i + kFarAhead) * row_step]], 1);
+    Place& place = places_[rows[i * row_step]];
+    if (Knows(place)) {
+      again_[place.mark] = 1;
+    } else {
+      Meet(&place);
+    }
+    marks[i * mark_step] = place.mark;
+  }
+}
+
+void RowGradient::Slots(size_t lane_index, const uint32_t* rows, const uint32_t* marks, size_t step,
+                        size_t n, uint32_t* slots) {
+  Lane& lane = lanes_[lane_index];
+  if (lane.slot_of.size() < again_.size()) lane.slot_of.resize(again_.size(), kOnce);
+  for (size_t i = 0; i < n; ++i) {
+    const uint32_t mark = marks[i * step];
+    slots[i * step] = again_[mark] == 0 ? kOnce : lane.SlotOf(mark, rows[i * step]);
+  }
+  lane.Grow(width_);
+  for (size_t i = 0; i < n; ++i) {
+    if (slots[i * step] == kOnce) continue;
+    const float* sum = lane.sums.data() + slots[i * step] * width_;
+    for (size_t j = 0; j < width_; j += 16) __builtin_prefetch(sum + j, 1);
+  }
+}
+
+void RowGradient::Merge() {
+  Lane& all = lanes_[0];
+  if (all.slot_of.size() < again_.size()) all.slot_of.resize(again_.size(), kOnce);
+  for (size_t l = 1; l < kLanes; ++l) {
+    const Lane& lane = lanes_[l];
+    slots_of_batch_.resize(lane.rows.size());
+    for (size_t i = 0; i < lane.rows.size(); ++i) {
+      if (i + kAhead < lane.rows.size()) __builtin_prefetch(&places_[lane.rows[i + kAhead]]);
+      slots_of_batch_[i] = all.SlotOf(places_[lane.rows[i]].mark, lane.rows[i]);
+    }
+    all.Grow(width_);
+    kernels::Active().scatter_add(lane.sums.data(), width_, slots_of_batch_.data(),
+                                  lane.rows.size(), width_, all.sums.data(), width_);
+  }
 }
 
 double RowGradient::Squares() const {
-  return static_cast<double>(kernels::Active().sum_squares(sums_.data(), sums_.size()));
+  const Lane& all = lanes_[0];
+  return static_cast<double>(kernels::Active().sum_squares(all.sums.data(), all.zeroed));
 }
 
 EmbeddingTable::EmbeddingTable(const TableShape& shape) : shape_(shape) {
@@ -67,29 +140,59 @@ uint32_t EmbeddingTable::Admit(uint64_t key) {
 void EmbeddingTable::Rows(const uint64_t* keys, size_t key_step, size_t n, uint32_t* rows,
                           size_t row_step) const {
   for (size_t i = 0; i < n; ++i) {
-    if (i + kAhead < n) map_.Prefetch(keys[(i + kAhead) * key_step]);
-    const uint64_t key = keys[i * key_step];
-    uint32_t row = kAbsent;
-    if (key != 0) {
-      const KeyMap::Entry* entry = map_.Find(key);
-      row = entry == nullptr || entry->row == 0 ? kUnseen : entry->row;
+    if (i + kFarAhead < n) map_.Prefetch(keys[(i + kFarAhead) * key_step]);
+    rows[i * row_step] = RowOf(keys[i * key_step]);
+  }
+}
+
+void EmbeddingTable::LookUp(const uint64_t* keys, size_t key_step, Mat out) const {
+  assert(out.cols <= shape_.width);
+  // Two passes, each with as many lines on their way as a core can wait for: where the rows lie, then
+  // the rows. In one pass the two wait for each other.
+  constexpr size_t kTogether = 256, kPlacesAhead = 32, kRowsAhead = 16;
+  const float* rows[kTogether];
+  const size_t bytes = out.cols * sizeof(float);
+  for (size_t first = 0; first < out.rows; first += kTogether) {
+    const size_t n = std::min(kTogether, out.rows - first);
+    const uint64_t* wanted = keys + first * key_step;
+    for (size_t i = 0; i < n + kPlacesAhead; ++i) {
+      if (i < n) map_.Prefetch(wanted[i * key_step]);
+      if (i >= kPlacesAhead) {
+        rows[i - kPlacesAhead] = Row(RowOf(wanted[(i - kPlacesAhead) * key_step]));
+      }
     }
-    rows[i * row_step] = row;
+    for (size_t i = 0; i < n + kRowsAhead; ++i) {
+      if (i < n) FetchRow(rows[i], bytes);
+      if (i >= kRowsAhead) CopyRow(rows[i - kRowsAhead], bytes, out.Row(first + i - kRowsAhead));
+    }
   }
 }
 
 void EmbeddingTable::CountRows(const uint64_t* keys, size_t key_step, size_t n, uint32_t* rows,
                                size_t row_step) {
-  for (size_t i = 0; i < n; ++i) {
-    if (i + kAhead < n) map_.Prefetch(keys[(i + kAhead) * key_step]);
-    const uint64_t key = keys[i * key_step];
-    uint32_t row = kAbsent;
-    if (key != 0) {
-      KeyMap::Entry& entry = map_.FindOrInsert(key);
-      if (entry.row == 0 && ++entry.count >= shape_.admit_after) entry.row = Admit(key);
-      row = entry.row == 0 ? kUnseen : entry.row;
+  // Most keys have a row, and finding those changes nothing; what is left is counted in order.
+  constexpr size_t kPiece = 8192;
+  const size_t pieces = (n + kPiece - 1) / kPiece;
+  std::vector<uint8_t> left(pieces, 0);
+  ParallelFor(pieces, [&](size_t piece) {
+    const size_t last = std::min(n, (piece + 1) * kPiece);
+    for (size_t i = piece * kPiece; i < last; ++i) {
+      if (i + kFarAhead < last) map_.Prefetch(keys[(i + kFarAhead) * key_step]);
+      const uint32_t row = RowOf(keys[i * key_step]);
+      rows[i * row_step] = row;
+      left[piece] |= static_cast<uint8_t>(row == kUnseen);
     }
-    rows[i * row_step] = row;
+  });
+  for (size_t i = 0; i < n; ++i) {
+    if (left[i / kPiece] == 0) {
+      i += kPiece - 1 - i % kPiece;
+      continue;
+    }
+    const uint64_t key = keys[i * key_step];
+    if (key == 0 || rows[i * row_step] != kUnseen) continue;
+    KeyMap::Entry& entry = map_.FindOrInsert(key);
+    if (entry.row == 0 && ++entry.count >= shape_.admit_after) entry.row = Admit(key);
+    if (entry.row != 0) rows[i * row_step] = entry.row;
   }
 }
 
@@ -99,24 +202,81 @@ void EmbeddingTable::Gather(const uint32_t* rows, size_t row_step, size_t column
                            out.cols, out.data, out.stride);
 }
 
+void EmbeddingTable::PrepareState() {
+  if (!squares_.empty()) return;
+  moment1_.resize(values_.size(), 0.0f);
+  moment2_.resize(values_.size(), 0.0f);
+  squares_.resize(rows(), 0.0f);
+}
+
 void EmbeddingTable::Apply(const Update& update, const RowGradient& gradient) {
-  const kernels::Table& k = kernels::Active();
-  const size_t width = shape_.width;
-  const kernels::AdamStep adam = AdamStepOf(update);
-  for (size_t i = 0; i < gradient.rows().size(); ++i) {
-    const size_t row = gradient.rows()[i];
-    const float* g = gradient.Of(i);
-    float* value = values_.data() + row * width;
-    if (update.rule == Rule::kAdam) {
-      k.adam(value, moment1_.data() + row * width, moment2_.data() + row * width, g, width, adam);
-    } else {
-      float& sum = squares_[row];
-      sum += k.sum_squares(g, width) / static_cast<float>(width);
-      const float rate = update.rate / (std::sqrt(sum) + update.epsilon);
-      k.scale(1.0f - rate * update.l2, value, width);
-      k.axpy(-rate, g, value, width);
-    }
+  PrepareState();
+  // Blocks of rows, each fetched while the one before is updated.
+  constexpr std::array<uint32_t, kAhead> kEach = {0, 1, 2, 3, 4, 5, 6, 7};
+  constexpr size_t kPiece = 1024;
+  const auto apply = [&](const std::vector<uint32_t>& rows, const float* g, size_t g_stride) {
+    ParallelFor((rows.size() + kPiece - 1) / kPiece, [&](size_t piece) {
+      const kernels::FlushDenormals flush;
+      kernels::RowFetch none;
+      const size_t last = std::min(rows.size(), (piece + 1) * kPiece);
+      for (size_t i = piece * kPiece; i < last; i += kAhead) {
+        for (size_t ahead = i + kAhead; ahead < std::min(i + 2 * kAhead, last); ++ahead) {
+          PrefetchState(update, rows[ahead]);
+          const float* value = Row(rows[ahead]);
+          for (size_t j = 0; j < shape_.width; j += 16) __builtin_prefetch(value + j, 1);
+        }
+        (void)ApplyAt(update, rows.data() + i, 1, kEach.data(), std::min(kAhead, last - i),
+                      g + i * g_stride, g_stride, &none);
+      }
+    });
+  };
+  apply(gradient.rows(), gradient.Of(0), shape_.width);
+  if (!update.all_rows) return;
+  std::vector<uint32_t> others;
+  for (uint32_t row = 0; row < rows(); ++row) {
+    if (!gradient.Touched(row)) others.push_back(row);
   }
+  const Floats zeros(shape_.width, 0.0f);
+  apply(others, zeros.data(), 0);
+}
+
+double EmbeddingTable::ApplyAt(const Update& update, const uint32_t* rows, size_t row_step,
+                               const uint32_t* index, size_t n, const float* g, size_t g_stride,
+                               kernels::RowFetch* next) {
+  const size_t width = shape_.width;
+  if (update.rule == Rule::kAdagrad) {
+    return kernels::ActiveHistory().adagrad_rows(values_.data(), squares_.data(), rows, row_step,
+                                                 index, n, width, g, g_stride, update.rate,
+                                                 update.epsilon, update.l2, next);
+  }
+  const kernels::Table& k = kernels::Active();
+  const kernels::AdamStep adam = AdamStepOf(update);
+  double all = 0.0;
+  for (size_t i = 0; i < n; ++i) {
+    const float* own = g + index[i] * g_stride;
+    const float sum = k.sum_squares(own, width);
+    all += static_cast<double>(sum);
+    if (!std::isfinite(sum)) continue;
+    const size_t at = size_t{rows[index[i] * row_step]} * width;
+    k.adam(values_.data() + at, moment1_.data() + at, moment2_.data() + at, own, width, adam);
+  }
+  return all;
+}
+
+void EmbeddingTable::MoveTowards(const EmbeddingTable& other, float keep) {
+  const kernels::Table& k = kernels::Active();
+  const size_t known = values_.size();
+  if (rows() != other.rows()) {
+    map_ = other.map_;
+    keys_ = other.keys_;
+    moment1_.resize(other.moment1_.size(), 0.0f);
+    moment2_.resize(other.moment2_.size(), 0.0f);
+    squares_.resize(other.squares_.size(), 0.0f);
+    values_.insert(values_.end(), other.values_.begin() + static_cast<ptrdiff_t>(known),
+                   other.values_.end());
+  }
+  k.scale(keep, values_.data(), known);
+  k.axpy(1.0f - keep, other.values_.data(), values_.data(), known);
 }
 
 std::vector<EmbeddingTable::Waiting> EmbeddingTable::waiting() const {
@@ -131,11 +291,13 @@ std::vector<EmbeddingTable::Waiting> EmbeddingTable::waiting() const {
 
 Status EmbeddingTable::Restore(Stored stored) {
   const size_t n = stored.keys.size(), width = shape_.width;
+  const size_t s1 = stored.moment1.size(), s2 = stored.moment2.size(), s3 = stored.squares.size();
+  const bool state = s1 == n * width && s2 == n * width && s3 == n;
   const bool sizes = n >= 2 && stored.keys[0] == 0 && stored.keys[1] == 0 &&
-                     stored.values.size() == n * width && stored.moment1.size() == n * width &&
-                     stored.moment2.size() == n * width && stored.squares.size() == n;
+                     stored.values.size() == n * width && (state || s1 + s2 + s3 == 0);
   if (!sizes) return Corruption("table: sizes disagree");
   KeyMap map;
+  map.Reserve(n + stored.waiting.size());
   for (size_t row = 2; row < n; ++row) {
     if (stored.keys[row] == 0) return Corruption("table: key 0 has a row of its own");
     KeyMap::Entry& entry = map.FindOrInsert(stored.keys[row]);

@@ -6,11 +6,14 @@
 // so they do not depend on the order in which keys arrive.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <vector>
 
 #include "base/status.h"
+#include "kernels/history.h"
 #include "nn/key_map.h"
 #include "nn/mat.h"
 #include "nn/optimizer.h"
@@ -27,21 +30,77 @@ struct TableShape {
 
 // Sums of gradients by row: each row once, in the order of first touch, which is what makes a batch
 // exact (an optimiser sees one gradient a row) and deterministic.
+//
+// A backward pass that meets rows in order may be told which of them the batch has at one place only:
+// these it can update on the spot, while they are in the cache, and the result is the same. Mark all
+// places of the batch after Start, then ask Slots and AddAt, then Merge. Several threads may do so, each
+// in a lane of its own, whose sums are added in the order of lanes.
 class RowGradient {
  public:
+  static constexpr uint32_t kOnce = ~0u;
+  static constexpr size_t kLanes = 4;
+
   void Start(size_t table_rows, size_t width);  // empty; keeps memory
+  // marks[i * mark_step] is what Slots takes; the rows, of the table the batch began with.
+  void Mark(const uint32_t* rows, size_t row_step, size_t n, uint32_t* marks, size_t mark_step);
+  // After all: slots[i * step] = kOnce where rows[i * step] was marked once, else what AddAt takes;
+  // fetches the sums that will be added to.
+  void Slots(size_t lane, const uint32_t* rows, const uint32_t* marks, size_t step, size_t n,
+             uint32_t* slots);
+  // Adds g [width] to a slot of a lane.
+  void AddAt(size_t lane, uint32_t slot, const float* g) {
+    kernels::Active().axpy(1.0f, g, lanes_[lane].sums.data() + slot * width_, width_);
+  }
+  void Merge();  // all lanes into the first, which is what follows
   // For i < n: adds row i of `g` to columns column .. column + g.cols - 1 of rows[i * row_step].
   void Add(const uint32_t* rows, size_t row_step, size_t column, ConstMat g);
-  const std::vector<uint32_t>& rows() const { return rows_; }
-  const float* Of(size_t i) const { return sums_.data() + i * width_; }
-  double Squares() const;  // of all sums
+  const std::vector<uint32_t>& rows() const { return lanes_[0].rows; }
+  const float* Of(size_t i) const { return lanes_[0].sums.data() + i * width_; }
+  bool Touched(size_t row) const { return Knows(places_[row]); }  // or marked
+  double Squares() const;                                         // of all sums
 
  private:
+  // The number a batch gave to a table row. Those of earlier batches stay, told apart by their batch,
+  // so that nothing is cleared.
+  struct Place {
+    uint32_t batch = 0;
+    uint32_t mark = 0;
+  };
+  struct Lane {
+    std::vector<uint32_t> rows;
+    std::vector<uint32_t> slot_of;  // by mark: into rows, or kOnce; as long as asked so far
+    Floats sums;                    // [rows, width], and memory of earlier batches behind
+    size_t zeroed = 0;              // numbers of it
+    // Sums of rows that are new since the last call become zeros. A plain resize of a vector fills
+    // number by number.
+    void Grow(size_t width) {
+      const size_t wanted = rows.size() * width;
+      if (sums.size() < wanted) sums.resize(std::max(wanted, 2 * sums.size()));
+      if (wanted > zeroed) {
+        std::memset(sums.data() + zeroed, 0, (wanted - zeroed) * sizeof(float));
+      }
+      zeroed = wanted;
+    }
+    uint32_t SlotOf(uint32_t mark, uint32_t row) {
+      if (slot_of[mark] == kOnce) {
+        slot_of[mark] = static_cast<uint32_t>(rows.size());
+        rows.push_back(row);
+      }
+      return slot_of[mark];
+    }
+  };
+  bool Knows(const Place& place) const { return place.batch == batch_; }
+  void Meet(Place* place) {
+    *place = {batch_, static_cast<uint32_t>(again_.size())};
+    again_.push_back(0);
+  }
+
   size_t width_ = 0;
-  std::vector<uint32_t> rows_;
-  std::vector<uint32_t> slot_;  // by table row: 1 + index into rows_, 0 when untouched
+  LineVector<Place> places_;    // by table row
+  std::vector<uint8_t> again_;  // by mark: marked more than once
+  uint32_t batch_ = 0;
+  Lane lanes_[kLanes];
   std::vector<uint32_t> slots_of_batch_;
-  Floats sums_;  // [rows_, width]
 };
 
 class EmbeddingTable {
@@ -57,9 +116,15 @@ class EmbeddingTable {
   // occurrences already see a row admitted by an earlier one.
   void CountRows(const uint64_t* keys, size_t key_step, size_t n, uint32_t* rows, size_t row_step);
 
+  // Rows and Gather in one: out[i] = the first out.cols numbers of the row of keys[i * key_step]. The
+  // misses of one key's place, row and numbers overlap with those of the next keys.
+  void LookUp(const uint64_t* keys, size_t key_step, Mat out) const;
   // out[i] = the first out.cols numbers, from `column` on, of rows[i * row_step].
   void Gather(const uint32_t* rows, size_t row_step, size_t column, Mat out) const;
-  const float* Row(uint32_t row) const { return values_.data() + row * shape_.width; }
+  const float* Row(uint32_t row) const {
+    const size_t at = size_t{row} * shape_.width;
+    return values_.data() + at;
+  }
   size_t rows() const { return keys_.size(); }
   uint32_t width() const { return shape_.width; }
   const TableShape& shape() const { return shape_; }
@@ -67,7 +132,32 @@ class EmbeddingTable {
   // Touched rows only. Adam is "lazy": moments of untouched rows stand still, and the bias
   // correction follows the global step (as PyTorch's SparseAdam). Adagrad is row-wise: one sum per
   // row, of the mean square of its gradient. L2 acts on touched rows.
+  // With update.all_rows every row is a touched one.
   void Apply(const Update& update, const RowGradient& gradient);
+
+  // Room for an optimiser's state where a table was restored without. Before ApplyAt.
+  void PrepareState();
+  // The same for the rows at rows[index[i] * row_step], i < n, with gradients g + index[i] * g_stride of
+  // full width, on the spot. A gradient that is not finite changes nothing. Returns the sum of their
+  // squares. No two of the rows may be the same. `next`: fetched from meanwhile.
+  double ApplyAt(const Update& update, const uint32_t* rows, size_t row_step, const uint32_t* index,
+                 size_t n, const float* g, size_t g_stride, kernels::RowFetch* next);
+  // Fetches what ApplyAt changes beside the values, which whoever has just read them still has. Inlined
+  // for the reason in key_map.h.
+  [[gnu::always_inline]] void PrefetchState(const Update& update, uint32_t row) const {
+    if (update.rule == Rule::kAdagrad) {
+      __builtin_prefetch(&squares_[row], 1);
+      return;
+    }
+    for (size_t j = 0; j < shape_.width; j += 16) {
+      __builtin_prefetch(&moment1_[row * shape_.width + j], 1);
+      __builtin_prefetch(&moment2_[row * shape_.width + j], 1);
+    }
+  }
+
+  // Values become keep * own + (1 - keep) * other's; rows only `other` has, its later self, are taken
+  // with their keys and counts.
+  void MoveTowards(const EmbeddingTable& other, float keep);
 
   // For files: keys by row (0 for the first two), and the counts of keys still waiting.
   struct Waiting {
@@ -85,10 +175,17 @@ class EmbeddingTable {
     std::vector<Waiting> waiting;
     Floats values, moment1, moment2, squares;
   };
-  // kCorruption when sizes disagree or a key comes twice.
+  // kCorruption when sizes disagree or a key comes twice. The optimiser's state (moments, squares) may
+  // be left out altogether: a table to be read, at a third of the memory; it cannot be written to a
+  // file before it has been trained.
   Status Restore(Stored stored);
 
  private:
+  uint32_t RowOf(uint64_t key) const {
+    if (key == 0) return kAbsent;
+    const KeyMap::Entry* entry = map_.Find(key);
+    return entry == nullptr || entry->row == 0 ? kUnseen : entry->row;
+  }
   uint32_t Admit(uint64_t key);
 
   TableShape shape_;

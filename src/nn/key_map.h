@@ -2,11 +2,12 @@
 // row (no hashing trick), and a lookup is one cache line most of the time.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "base/hash.h"
+#include "base/line_allocator.h"
 
 namespace heed::nn {
 
@@ -38,17 +39,25 @@ class KeyMap {
       }
     }
   }
-  void Prefetch(uint64_t key) const {
+  // Inlined always: GCC 12 takes a function that only fetches for one without effect, and leaves the
+  // call out.
+  [[gnu::always_inline]] void Prefetch(uint64_t key) const {
     if (!entries_.empty()) __builtin_prefetch(&entries_[MixHash(key) & mask_]);
+  }
+  // Room for n keys in all. Growing to them by doubling would move every key again and again.
+  void Reserve(size_t n) {
+    if (2 * n > entries_.size()) Rebuild(std::bit_ceil(2 * n));
   }
   size_t size() const { return size_; }
   // Every slot, free ones too, in an order that depends on the history of insertions.
-  const std::vector<Entry>& slots() const { return entries_; }
+  const LineVector<Entry>& slots() const { return entries_; }
 
  private:
   // At most half full: probes stay near one even when a table has just not grown.
-  void Grow() {
-    std::vector<Entry> old(entries_.empty() ? 16 : 2 * entries_.size());
+  void Grow() { Rebuild(entries_.empty() ? 16 : 2 * entries_.size()); }
+
+  void Rebuild(size_t slots) {
+    LineVector<Entry> old(slots);
     old.swap(entries_);
     mask_ = entries_.size() - 1;
     for (const Entry& entry : old) {
@@ -59,7 +68,9 @@ class KeyMap {
     }
   }
 
-  std::vector<Entry> entries_;
+  // On huge pages when large: a place is read at random, and on small pages costs a walk through the
+  // page tables beside its own miss.
+  LineVector<Entry> entries_;
   size_t mask_ = 0, size_ = 0;
 };
 

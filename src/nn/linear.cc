@@ -74,7 +74,7 @@ void Linear::ForwardSplit(ConstMat shared, ConstMat own, const std::vector<uint3
 }
 
 void Linear::BackwardSplit(ConstMat shared, ConstMat own, const std::vector<uint32_t>& shared_of,
-                           ConstMat dy, Mat d_products, Mat d_shared, Mat d_own) {
+                           ConstMat dy, Mat d_products, Mat d_shared, Mat d_own, Into into) {
   const auto axpy = kernels::Active().axpy;
   for (size_t r = 0; r < d_products.rows; ++r) {
     std::fill(d_products.Row(r), d_products.Row(r) + d_products.cols, 0.0f);
@@ -87,8 +87,8 @@ void Linear::BackwardSplit(ConstMat shared, ConstMat own, const std::vector<uint
   AddRowSum(d_products, bias.grad.data());
   AddOuter(shared, d_products, g.Rows(0, shared.cols));
   AddOuter(own, dy, g.Rows(shared.cols, own.cols));
-  BackThrough(d_products, w.Rows(0, shared.cols), d_shared, Into::kSet);
-  BackThrough(dy, w.Rows(shared.cols, own.cols), d_own, Into::kSet);
+  BackThrough(d_products, w.Rows(0, shared.cols), d_shared, into);
+  BackThrough(dy, w.Rows(shared.cols, own.cols), d_own, into);
 }
 
 void ReluForward(Mat x) {

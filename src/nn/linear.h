@@ -34,9 +34,9 @@ class Linear {
   // shared [R, I1], own [N, I - I1], products [R, O] (scratch kept by the caller), y [N, O].
   void ForwardSplit(ConstMat shared, ConstMat own, const std::vector<uint32_t>& shared_of,
                     Mat products, Mat y) const;
-  // d_products [R, O] is scratch; d_shared and d_own are set.
+  // d_products [R, O] is scratch; d_shared and d_own are set or added to.
   void BackwardSplit(ConstMat shared, ConstMat own, const std::vector<uint32_t>& shared_of,
-                     ConstMat dy, Mat d_products, Mat d_shared, Mat d_own);
+                     ConstMat dy, Mat d_products, Mat d_shared, Mat d_own, Into into = Into::kSet);
 
   size_t inputs() const { return weight.value.rows(); }
   size_t outputs() const { return weight.value.cols(); }

@@ -5,8 +5,9 @@
 #include <cassert>
 #include <cstddef>
 #include <cstring>
-#include <new>
 #include <vector>
+
+#include "base/line_allocator.h"
 
 namespace heed::nn {
 
@@ -45,20 +46,7 @@ struct Mat {
   }
 };
 
-// Starts every array on a cache line, so that a 16-wide embedding row is one line and not two.
-template <typename T>
-struct LineAllocator {
-  using value_type = T;  // NOLINT(readability-identifier-naming): the standard's name
-  static constexpr std::align_val_t kLine{64};
-
-  LineAllocator() = default;
-  template <typename U>
-  LineAllocator(const LineAllocator<U>&) {}  // NOLINT(google-explicit-constructor)
-  T* allocate(size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), kLine)); }
-  void deallocate(T* p, size_t) { ::operator delete(p, kLine); }
-  bool operator==(const LineAllocator&) const { return true; }
-};
-using Floats = std::vector<float, LineAllocator<float>>;
+using Floats = LineVector<float>;
 
 // Owner with rows packed one after another. Resize keeps the memory it has: a matrix used again and
 // again for batches stops allocating after the largest one.

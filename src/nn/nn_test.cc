@@ -244,6 +244,36 @@ TEST(EmbeddingTable, OnlyTouchedRowsMove) {
   }
 }
 
+TEST(EmbeddingTable, WithoutAnOptimisersStateItStartsAtZero) {
+  const TableShape shape{.width = 2};
+  EmbeddingTable::Stored stored{.keys = {0, 0, 8, 4}, .values = {1, 2, 3, 4, 5, 6, 7, 8}};
+  EmbeddingTable bare(shape), whole(shape);
+  ASSERT_TRUE(bare.Restore(stored).ok());
+  stored.moment1.assign(8, 0.0f);
+  stored.moment2.assign(8, 0.0f);
+  stored.squares.assign(4, 0.0f);
+  ASSERT_TRUE(whole.Restore(stored).ok());
+  const std::vector<uint64_t> keys = {4, 9, 8};
+  Matrix found(3, 2);
+  bare.LookUp(keys.data(), 1, found.view());
+  EXPECT_EQ(std::vector<float>(found.data(), found.data() + 6),
+            (std::vector<float>{7, 8, 3, 4, 5, 6}));
+  for (const Rule rule : {Rule::kAdam, Rule::kAdagrad}) {
+    for (EmbeddingTable* table : {&bare, &whole}) {
+      RowGradient gradient;
+      gradient.Start(table->rows(), 2);
+      Matrix g(1, 2);
+      g.Fill(0.5f);
+      const uint32_t row = 3;
+      gradient.Add(&row, 1, 0, g.view());
+      table->Apply({.rule = rule, .rate = 0.1f}, gradient);
+    }
+  }
+  EXPECT_EQ(bare.values(), whole.values());
+  EXPECT_EQ(bare.moment2(), whole.moment2());
+  EXPECT_EQ(bare.squares(), whole.squares());
+}
+
 TEST(EmbeddingTable, RestoreRefusesNonsense) {
   const TableShape shape{.width = 2, .admit_after = 3};
   EmbeddingTable::Stored good{.keys = {0, 0, 8, 4},
@@ -263,6 +293,8 @@ TEST(EmbeddingTable, RestoreRefusesNonsense) {
   refuses([](auto* s) { s->keys[0] = 1; });
   refuses([](auto* s) { s->keys.pop_back(); });
   refuses([](auto* s) { s->values.pop_back(); });
+  refuses([](auto* s) { s->moment1.clear(); });
+  refuses([](auto* s) { s->squares.clear(); });
   refuses([](auto* s) { s->waiting[0].key = 8; });
   refuses([](auto* s) { s->waiting[0].key = 6; });
   refuses([](auto* s) { s->waiting[0].key = 0; });

@@ -16,8 +16,9 @@ struct Update {
   Rule rule = Rule::kAdam;
   float rate = 1e-3f;
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
-  float l2 = 0.0f;    // adds l2 * w to the gradient: a penalty of l2/2 |w|^2
-  uint64_t step = 1;  // counts from 1; Adam's bias correction
+  float l2 = 0.0f;        // adds l2 * w to the gradient: a penalty of l2/2 |w|^2
+  bool all_rows = false;  // of a table: those without a gradient, too, as if it were dense
+  uint64_t step = 1;      // counts from 1; Adam's bias correction
 };
 
 // Adam's constants at `update.step`.
