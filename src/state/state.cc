@@ -251,7 +251,19 @@ RoomSummary State::Summarize(Index index) const {
   if (index >= tables.rooms.size()) return {};
   const auto lock = tables.room_locks.Read(index);
   const Room& room = tables.rooms[index].room;
-  return {tables.Resolve(room.host), room.live, room.online, room.last_ts};
+  RoomSummary summary{.room = index,
+                      .host = tables.Resolve(room.host),
+                      .live = room.live,
+                      .start_ts = room.start_ts,
+                      .last_ts = room.last_ts,
+                      .online = room.online,
+                      .category_index = room.category,
+                      .explaining = room.explaining};
+  for (size_t age = 0; age < std::min<size_t>(room.series.size(), 8); ++age) {
+    const uint32_t enters = room.series[room.series.size() - 1 - age].enters;
+    (age < 2 ? summary.minute_enters : summary.earlier_enters) += enters;
+  }
+  return summary;
 }
 
 std::vector<Index> State::LiveRooms(std::string_view tenant, int64_t now_ts,

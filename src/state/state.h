@@ -149,11 +149,17 @@ struct ProductView {
   std::string title;
 };
 
-struct RoomSummary {  // what choosing among thousands of rooms needs, without copying them
+struct RoomSummary {  // what ranking hundreds of rooms needs, without copying them; as in RoomView
+  Index room = kNone;
   Index host = kNone;
   bool live = false;
-  int64_t online = 0;
+  int64_t start_ts = 0;
   int64_t last_ts = 0;
+  int64_t online = 0;
+  Index category_index = kNone;
+  Index explaining = kNone;
+  uint32_t minute_enters = 0;   // in the last two steps of the series
+  uint32_t earlier_enters = 0;  // in the six before them: three minutes
 };
 
 // One writer (Apply, Restore), any number of readers at the same time. Reads copy, each as of one

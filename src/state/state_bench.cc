@@ -5,6 +5,8 @@
 #include <cmath>
 #include <thread>
 
+#include "base/random.h"
+#include "state/attention_state.h"
 #include "state/test_events.h"
 
 namespace heed::state {
@@ -163,6 +165,18 @@ void BM_Restore(benchmark::State& run) {
   run.SetBytesProcessed(static_cast<int64_t>(bytes.size()) * run.iterations());
 }
 BENCHMARK(BM_Restore)->Unit(benchmark::kMillisecond);
+
+// Cost of one event by width of its value: O(d), whatever came before.
+void BM_AttentionStateAdd(benchmark::State& run) {
+  const auto width = static_cast<size_t>(run.range(0));
+  AttentionState state(width, 0.01);
+  const std::vector<float> value(width, 0.5f);
+  Random random(5);
+  int64_t time_ms = 0;
+  for (auto _ : run) state.Add(time_ms += 10, random.Uniform(), value);
+  run.SetItemsProcessed(run.iterations());
+}
+BENCHMARK(BM_AttentionStateAdd)->Arg(16)->Arg(64)->Arg(256);
 
 }  // namespace
 }  // namespace heed::state
