@@ -69,7 +69,7 @@ void Batch::Clear(const Schema& schema) {
 }
 
 Status Batch::Validate(const Schema& schema) const {
-  const auto count = [&](auto specs, Side side) {
+  const auto count = [](const auto& specs, Side side) {
     return static_cast<size_t>(std::count_if(specs.begin(), specs.end(),
                                              [&](const auto& spec) { return spec.side == side; }));
   };

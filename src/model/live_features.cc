@@ -201,18 +201,9 @@ Schema MakeProductSchema() {
 }
 
 // Entries of the last minute against the three before it: the room is filling or emptying.
-float Trend(const state::RoomView& room) {
-  double recent = 0, before = 0;
-  const size_t n = room.series.size();
-  for (size_t i = 0; i < n; ++i) {
-    const size_t age = n - 1 - i;
-    if (age < 2) {
-      recent += room.series[i].enters;
-    } else if (age < 8) {
-      before += room.series[i].enters;
-    }
-  }
-  return static_cast<float>(std::log((recent + 1.0) / (before / 3.0 + 1.0)));
+float Trend(const state::RoomSummary& room) {
+  return static_cast<float>(
+      std::log((room.minute_enters + 1.0) / (room.earlier_enters / 3.0 + 1.0)));
 }
 
 }  // namespace
@@ -249,7 +240,7 @@ void AddHostRequest(const State& state, const Viewer& viewer, int64_t now_ts, Ba
 }
 
 void AddHostCandidate(const State& state, const Viewer& viewer, const state::HostView& host,
-                      const state::RoomView& room, int64_t now_ts, Batch* batch) {
+                      const state::RoomSummary& room, int64_t now_ts, Batch* batch) {
   BeginCandidate(batch);
   const PastWithHost past = Past(viewer.view, host.host);
   const bool followed = std::binary_search(viewer.view.followed_hosts.begin(),

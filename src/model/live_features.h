@@ -31,9 +31,9 @@ Viewer ReadViewer(const state::State& state, state::Index user);
 
 // Adds one request for hosts; its candidates follow by AddHostCandidate.
 void AddHostRequest(const state::State& state, const Viewer& viewer, int64_t now_ts, Batch* batch);
-// `room` is the host's live room (or a default RoomView).
+// `room` is the host's live room (or a default RoomSummary).
 void AddHostCandidate(const state::State& state, const Viewer& viewer, const state::HostView& host,
-                      const state::RoomView& room, int64_t now_ts, Batch* batch);
+                      const state::RoomSummary& room, int64_t now_ts, Batch* batch);
 
 // Adds one request for products shown in `room`.
 void AddProductRequest(const state::State& state, const Viewer& viewer, const state::RoomView& room,

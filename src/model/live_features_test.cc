@@ -50,7 +50,7 @@ class LiveFeaturesTest : public testing::Test {
     AddHostRequest(state_, viewer, kNow, &batch);
     for (const char* id : {"h1", "h2"}) {
       const state::HostView host = state_.ReadHost(state_.Find(state::Kind::kHost, "t", id));
-      AddHostCandidate(state_, viewer, host, state_.ReadRoom(host.live_room), kNow, &batch);
+      AddHostCandidate(state_, viewer, host, state_.Summarize(host.live_room), kNow, &batch);
     }
     return batch;
   }

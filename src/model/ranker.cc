@@ -1,18 +1,18 @@
 #include "model/ranker.h"
 
-#include <unistd.h>
-
 #include <cmath>
-#include <cstdio>
 #include <fstream>
 #include <mutex>
 
+#include "base/file.h"
+#include "base/team.h"
 #include "kernels/denormals.h"
 #include "kernels/table.h"
 #include "model/ranker_file.h"
 #include "model/ranker_net.h"
 #include "nn/loss.h"
 #include "nn/optimizer.h"
+#include "nn/tensor_file.h"
 
 namespace heed::model {
 namespace {
@@ -37,17 +37,6 @@ class WorkspacePool {
   std::vector<std::unique_ptr<Workspace>> free_;
 };
 
-// On the disk before it returns, so that the rename which follows never puts an empty file, after a
-// power cut, where a good model was.
-Status WriteDurably(const std::string& path, const std::string& bytes) {
-  std::FILE* file = std::fopen(path.c_str(), "wb");
-  if (file == nullptr) return IoError(path + ": cannot be opened");
-  const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size() &&
-                       std::fflush(file) == 0 && fsync(fileno(file)) == 0;
-  const bool closed = std::fclose(file) == 0;
-  return written && closed ? Status() : IoError(path + ": cannot be written");
-}
-
 nn::Update UpdateOf(const OptimizerConfig& optimizer, OptimizerConfig::Kind kind, float rate,
                     float l2, uint64_t step) {
   return {.rule = kind == OptimizerConfig::Kind::kAdam ? nn::Rule::kAdam : nn::Rule::kAdagrad,
@@ -67,6 +56,7 @@ struct Ranker::Impl {
   Net net;
   float rate_scale = 1.0f;
   bool counting = true;
+  std::unique_ptr<Team> team;  // none: one thread
   Workspace training;
   mutable WorkspacePool serving;
 };
@@ -81,7 +71,11 @@ Result<std::unique_ptr<Ranker>> Ranker::Create(const RankerConfig& config, uint6
 
 Result<std::unique_ptr<Ranker>> Ranker::Parse(std::string_view bytes) {
   HEED_ASSIGN_OR_RETURN(const std::unique_ptr<Net> net, DecodeNet(bytes));
-  return std::unique_ptr<Ranker>(new Ranker(std::make_unique<Impl>(*net)));
+  return Of(*net);
+}
+
+std::unique_ptr<Ranker> Ranker::Of(const Net& net) {
+  return std::unique_ptr<Ranker>(new Ranker(std::make_unique<Impl>(net)));
 }
 
 Result<std::unique_ptr<Ranker>> Ranker::Load(const std::string& path) {
@@ -90,22 +84,17 @@ Result<std::unique_ptr<Ranker>> Ranker::Load(const std::string& path) {
   const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   if (in.bad()) return IoError(path + ": cannot be read");
   auto ranker = Parse(bytes);
-  if (!ranker.ok()) return ranker.status().Within(path + ": ");
+  if (!ranker.ok()) return ranker.status().Within(path);
   return ranker;
 }
 
 std::string Ranker::Serialize() const { return EncodeNet(impl_->net); }
 
-Status Ranker::Save(const std::string& path) const {
-  const std::string partial = path + ".partial";
-  HEED_RETURN_IF_ERROR(WriteDurably(partial, Serialize()));
-  if (std::rename(partial.c_str(), path.c_str()) != 0) {
-    return IoError(path + ": cannot be replaced");
-  }
-  return {};
-}
+Status Ranker::Save(const std::string& path) const { return ReplaceFile(path, Serialize()); }
 
 const RankerConfig& Ranker::config() const { return impl_->net.config; }
+
+const Net& Ranker::net() const { return impl_->net; }
 
 Status Ranker::Forward(const Batch& batch, bool with_attention, Scores* scores) const {
   const Net& net = impl_->net;
@@ -113,8 +102,8 @@ Status Ranker::Forward(const Batch& batch, bool with_attention, Scores* scores) 
   const kernels::FlushDenormals flush;
   std::unique_ptr<Workspace> work = impl_->serving.Take();
   net.Resolve(batch, work.get());
-  net.Forward(batch, nullptr, work.get());
-  const nn::Matrix& logits = work->logits();
+  net.Forward(batch, {}, work.get());
+  const nn::Matrix& logits = work->logits;
   const size_t T = logits.cols();
   scores->logits.assign(logits.data(), logits.data() + logits.size());
   scores->probabilities.resize(logits.size());
@@ -124,9 +113,13 @@ Status Ranker::Forward(const Batch& batch, bool with_attention, Scores* scores) 
   }
   scores->attention.clear();
   if (with_attention) {
-    for (const Workspace::Sequence& sequence : work->sequences) {
-      const nn::AttentionTape& tape = sequence.tape;
-      scores->attention.push_back({{tape.weights.begin(), tape.weights.end()}, tape.starts});
+    for (size_t s = 0; s < work->sequences.size(); ++s) {
+      const bool dot = net.config.PoolOf(s).kind == PoolKind::kDot;
+      const Workspace::Sequence& own = work->sequences[s];
+      const nn::Floats& weights = dot ? own.tape.weights : own.unit.weights;
+      scores->attention.push_back({.weights = {weights.begin(), weights.end()},
+                                   .starts = dot ? own.tape.starts : own.unit.starts,
+                                   .heads = net.layout.sequences[s].heads});
     }
   }
   impl_->serving.Give(std::move(work));
@@ -152,25 +145,33 @@ Result<double> Ranker::TrainStep(const Batch& batch, const OptimizerConfig& opti
   if (batch.candidates == 0) return InvalidArgument("an empty batch teaches nothing", "candidates");
   if (batch.labels.empty()) return InvalidArgument("no labels to learn from", "labels");
   const kernels::FlushDenormals flush;
+  const Team::Use use(impl_->team.get());
   if (impl_->counting) {
     net.CountAndResolve(batch, work);
   } else {
     net.Resolve(batch, work);
   }
-  const bool dropout = net.config.dropout > 0.0f;
   // A stream of its own for each step: nothing to store, and a resumed run drops the same units.
   Random random(MixHash(net.seed + MixHash(net.updates + 1)));
-  net.Forward(batch, dropout ? &random : nullptr, work);
-  const double loss = net.Backward(batch, dropout, work);
+  net.Forward(batch, {.phase = nn::Phase::kTrain, .dropout = &random}, work);
+  const float scale = impl_->rate_scale;
+  nn::Update rows = UpdateOf(optimizer, optimizer.tables, scale * optimizer.table_rate,
+                             optimizer.table_l2, net.updates + 1);
+  rows.all_rows = optimizer.all_rows;
+  // A wide part's weights lie in the same rows and get their gradient apart.
+  const bool at_once = !rows.all_rows && !net.config.wide;
+  const double loss = net.Backward(batch, work, at_once ? &rows : nullptr);
 
   const std::vector<nn::Parameter*> parameters = net.Parameters();
   const double dense_squares = nn::GradientSquares(parameters);
-  double squares = dense_squares;
+  double squares = dense_squares + work->squares_now;
   for (const nn::RowGradient& gradient : work->d_rows) squares += gradient.Squares();
   if (!std::isfinite(loss) || !std::isfinite(squares)) {
     return InvalidArgument("loss or gradient is not finite; lower the rate");
   }
   ++net.updates;
+  net.activation_ranges.clear();
+  net.Track(*work);
   const double norm = std::sqrt(dense_squares);
   if (optimizer.clip_norm > 0.0f && norm > static_cast<double>(optimizer.clip_norm)) {
     const auto factor = static_cast<float>(static_cast<double>(optimizer.clip_norm) / norm);
@@ -178,13 +179,10 @@ Result<double> Ranker::TrainStep(const Batch& batch, const OptimizerConfig& opti
       kernels::Active().scale(factor, p->grad.data(), p->grad.size());
     }
   }
-  const float scale = impl_->rate_scale;
   const nn::Update dense = UpdateOf(optimizer, optimizer.dense, scale * optimizer.dense_rate,
                                     optimizer.dense_l2, net.updates);
   for (nn::Parameter* p : parameters) nn::Apply(dense, *p);
-  for (nn::TargetAttention& attention : net.attention) attention.ClampDecay();
-  const nn::Update rows = UpdateOf(optimizer, optimizer.tables, scale * optimizer.table_rate,
-                                   optimizer.table_l2, net.updates);
+  net.Clamp();
   for (size_t i = 0; i < net.tables.size(); ++i) net.tables[i].Apply(rows, work->d_rows[i]);
   return loss;
 }
@@ -197,10 +195,10 @@ Status Ranker::CountKeys(const Batch& batch) {
 
 void Ranker::SetCounting(bool counting) { impl_->counting = counting; }
 
-void Ranker::SetTaskBias(const std::vector<float>& bias) {
-  nn::Matrix& value = impl_->net.layers.back().bias.value;
-  assert(bias.size() == value.size());
-  std::copy(bias.begin(), bias.end(), value.data());
+void Ranker::SetTaskBias(const std::vector<float>& bias) { impl_->net.SetTaskBias(bias); }
+
+void Ranker::SetThreads(size_t threads) {
+  impl_->team = threads > 1 ? std::make_unique<Team>(threads) : nullptr;
 }
 
 void Ranker::SetRateScale(float scale) { impl_->rate_scale = scale; }
@@ -210,6 +208,31 @@ void Ranker::SetCalibration(const std::vector<float>& scale, const std::vector<f
   assert(scale.size() == net.calibration_scale.size() && shift.size() == scale.size());
   net.calibration_scale = scale;
   net.calibration_shift = shift;
+}
+
+void Ranker::SetActivationRanges(std::vector<float> ranges) {
+  impl_->net.activation_ranges = std::move(ranges);
+}
+
+void Ranker::MoveTowards(const Ranker& other, float keep) {
+  const kernels::Table& k = kernels::Active();
+  Net& net = impl_->net;
+  auto& later = const_cast<Net&>(other.impl_->net);  // read only
+  const auto move = [&](float* own, const float* to, size_t n) {
+    k.scale(keep, own, n);
+    k.axpy(1.0f - keep, to, own, n);
+  };
+  const std::vector<nn::Parameter*> own = net.Parameters(), to = later.Parameters();
+  for (size_t i = 0; i < own.size(); ++i) {
+    move(own[i]->value.data(), to[i]->value.data(), own[i]->value.size());
+  }
+  const std::vector<nn::Buffer> buffers = net.Buffers(), later_buffers = later.Buffers();
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    move(buffers[i].value->data(), later_buffers[i].value->data(), buffers[i].value->size());
+  }
+  for (size_t i = 0; i < net.tables.size(); ++i) net.tables[i].MoveTowards(later.tables[i], keep);
+  net.updates = later.updates;
+  net.activation_ranges.clear();
 }
 
 std::unique_ptr<Ranker> Ranker::Copy() const {

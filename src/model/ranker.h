@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "model/batch.h"
+#include "model/families.h"
 #include "model/schema.h"
 
 namespace heed::model {
@@ -17,6 +18,10 @@ namespace heed::model {
 struct RankerConfig {
   Schema schema;
   uint32_t embedding_width = 16;
+  // I: the candidate's fields together, and the tokens of each history, first pass a linear layer
+  // to this width. The item vector stands where the fields stood and is the query of every history
+  // (query_fields then do not choose). 0: embeddings go in as they are.
+  uint32_t projection = 0;
   uint32_t attention_heads = 2;
   uint32_t attention_width = 32;  // of all heads together
   std::vector<uint32_t> hidden = {256, 128};
@@ -29,8 +34,22 @@ struct RankerConfig {
   float initial_decay = 0.1f;    // lambda of every head before training
   float age_scale_s = 3600.0f;   // tau: attention sees log1p(age / tau)
   float numeric_clip = 5.0f;     // standardised numbers are cut off at +- this
+
+  PoolConfig pool;  // of every history that is not in `pools`
+  std::vector<SequencePool> pools;
+  std::vector<BlockConfig> blocks;  // side by side; none: one MLP of `hidden` and `dropout`
+  HeadConfig head;
+  std::vector<LinkConfig> links;  // the earlier link of a chain first
+
+  const PoolConfig& PoolOf(size_t sequence) const;
+  std::vector<BlockConfig> Blocks() const;  // as above, never empty
   bool operator==(const RankerConfig&) const = default;
 };
+
+// Refuses what Schema::Validate refuses, and sizes or names without sense.
+Status ValidateConfig(const RankerConfig& config);
+
+class Net;  // model/ranker_net.h
 
 // One family of numbers for all optimisers; what a kind does not use is ignored.
 struct OptimizerConfig {
@@ -41,6 +60,9 @@ struct OptimizerConfig {
   float table_rate = 1e-3f;
   float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
   float dense_l2 = 0.0f, table_l2 = 0.0f;
+  // Every row of a table at every step, touched or not: L2 and Adam's moments then act as on a dense
+  // matrix. For small tables; the cost is that of the whole table a step.
+  bool all_rows = false;
   float clip_norm = 0.0f;  // of the dense gradient; 0: none
 };
 
@@ -49,6 +71,7 @@ struct Attention {  // of one sequence
   // head-major; the last weight of each head is the null slot's. Each head sums to 1.
   std::vector<float> weights;
   std::vector<size_t> starts;  // [N]
+  size_t heads = 1;
 };
 
 struct Scores {
@@ -63,6 +86,7 @@ class Ranker {
   // File format: docs/formats/model.md; checksummed, written whole, a damaged one is kCorruption.
   static Result<std::unique_ptr<Ranker>> Load(const std::string& path);
   static Result<std::unique_ptr<Ranker>> Parse(std::string_view bytes);  // what Load reads
+  static std::unique_ptr<Ranker> Of(const Net& net);  // with a copy of these weights
   Status Save(const std::string& path) const;
   std::string Serialize() const;
   ~Ranker();
@@ -76,8 +100,10 @@ class Ranker {
   void SetNumericScaling(const std::vector<float>& mean, const std::vector<float>& deviation);
   // Forward, backward, update; returns the mean weighted loss before the update. Deterministic.
   // The loss is sum_t loss_weight_t sum_n weight_n bce / sum_n weight_n over known labels.
-  // A non-finite loss or gradient changes no weight and is kInvalidArgument (the batch's keys have
-  // been counted all the same).
+  // A non-finite loss or gradient is kInvalidArgument and changes no weight, with one exception: where
+  // everything down to a history's attention was finite and only what came after overflowed, rows of
+  // that history may have been updated (Net::Backward), never by what is not finite. The batch's keys
+  // have been counted all the same.
   Result<double> TrainStep(const Batch& batch, const OptimizerConfig& optimizer);
   // Counts the batch's keys towards admission, and nothing else: a pass over the training rows
   // before the first step makes admission follow the counts of the whole set. Then turn counting in
@@ -86,14 +112,26 @@ class Ranker {
   void SetCounting(bool counting);
   // Before the first step: the head's biases, one a task (log-odds of the task's base rate).
   void SetTaskBias(const std::vector<float>& bias);
+  // Threads of TrainStep, 1 until told otherwise; its results do not depend on them.
+  void SetThreads(size_t threads);
   // Multiplies the rates of later steps (schedules).
   void SetRateScale(float scale);
   // Per task, p = sigmoid(scale * logit + shift): Platt, fitted on held-out rows by train/.
   void SetCalibration(const std::vector<float>& scale, const std::vector<float>& shift);
 
+  // Ranges that int8 serving measured of this ranker's activations (infer/compiled_ranker.h), to be
+  // kept in its file; later training empties them.
+  void SetActivationRanges(std::vector<float> ranges);
+
+  // Each number becomes keep * own + (1 - keep) * other's: an average of the weights a training goes
+  // through. Rows the other has admitted meanwhile are taken as they are. `other` is this ranker's
+  // later self.
+  void MoveTowards(const Ranker& other, float keep);
   // A deep copy of weights, tables and optimiser state, for early stopping and averaging.
   std::unique_ptr<Ranker> Copy() const;
   uint64_t parameter_count() const;
+  // The inside, for infer/, which compiles it.
+  const Net& net() const;
 
  private:
   struct Impl;

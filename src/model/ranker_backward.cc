@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <cmath>
 
+#include "base/team.h"
 #include "kernels/gemm.h"
 #include "kernels/table.h"
 #include "model/ranker_net.h"
@@ -36,20 +38,152 @@ void Net::BackwardWide(const Batch& batch, ConstMat d_logits, Workspace* work) {
        d_logits, layout.candidate_fields, work->candidate_rows, &wide_candidate);
 }
 
-void Net::BackwardSequence(const Batch& batch, size_t s, Workspace* work) {
+namespace {
+
+// Gradients of one history's tokens on their way to the rows of its parts.
+class RowsBack : public nn::TokenGradients {
+ public:
+  struct Part {
+    nn::EmbeddingTable* table;
+    nn::RowGradient* gradient;
+  };
+  RowsBack(const std::vector<Part>& parts, const Workspace::Sequence& sequence, size_t width,
+           const nn::Update* now, size_t lane)
+      : parts_(parts),
+        lane_(lane),
+        rows_(sequence.rows),
+        marks_(sequence.marks),
+        width_(width),
+        now_(now) {}
+
+  void Start(size_t first, size_t tokens) override {
+    if (now_ == nullptr) return;
+    const size_t K = parts_.size();
+    first_ = first;
+    slots_.resize(tokens * K);
+    for (size_t k = 0; k < K; ++k) {
+      const uint32_t* rows = rows_.data() + first * K + k;
+      parts_[k].gradient->Slots(lane_, rows, marks_.data() + first * K + k, K, tokens,
+                                slots_.data() + k);
+      for (size_t t = 0; t < tokens; ++t) {
+        if (slots_[t * K + k] == nn::RowGradient::kOnce) {
+          parts_[k].table->PrefetchState(*now_, rows[t * K]);
+        }
+      }
+    }
+  }
+
+  void Take(size_t first, size_t tokens, const float* g, kernels::RowFetch* next) override {
+    const size_t K = parts_.size(), D = K * width_;
+    for (size_t k = 0; k < K; ++k) {
+      const uint32_t* rows = rows_.data() + first * K + k;
+      const float* own = g + k * width_;
+      if (now_ == nullptr) {
+        parts_[k].gradient->Add(rows, K, 0, ConstMat{own, tokens, width_, D});
+        continue;
+      }
+      once_.clear();
+      const uint32_t* slots = slots_.data() + (first - first_) * K + k;
+      for (uint32_t t = 0; t < tokens; ++t) {
+        if (slots[t * K] == nn::RowGradient::kOnce) {
+          once_.push_back(t);
+        } else {
+          parts_[k].gradient->AddAt(lane_, slots[t * K], own + t * D);
+        }
+      }
+      squares_ +=
+          parts_[k].table->ApplyAt(*now_, rows, K, once_.data(), once_.size(), own, D, next);
+    }
+  }
+
+  double squares() const { return squares_; }
+
+ private:
+  const std::vector<Part>& parts_;
+  size_t lane_;
+  const std::vector<uint32_t>&rows_, &marks_;
+  size_t width_, first_ = 0;
+  const nn::Update* now_;
+  std::vector<uint32_t> slots_, once_;
+  double squares_ = 0.0;
+};
+
+}  // namespace
+
+void Net::BackwardDot(const Batch& batch, size_t s, const nn::Update* now, Mat d_queries,
+                      Workspace* work) {
+  const Layout::Sequence& where = layout.sequences[s];
+  Workspace::Sequence& own = work->sequences[s];
+  const nn::AttentionInput in = AttentionOf(batch, s, work);
+  const Mat d_out = work->d_candidate.view().Cols(where.out_column, where.out_width);
+  const Mat d_evidence = work->d_candidate.view().Cols(where.evidence_column, where.heads);
+  if (RowsForm(*work, s)) {
+    ConstMat d_mean;
+    if (config.mean_pool) d_mean = BackwardMean(batch, s, work);
+    std::vector<RowsBack::Part> parts;
+    for (const size_t table : where.tables) parts.push_back({&tables[table], &work->d_rows[table]});
+    // Gradients are collected by one thread; rows that may be updated at once, by several.
+    std::vector<RowsBack> lanes;
+    for (size_t lane = 0; lane < (now == nullptr ? 1 : nn::RowGradient::kLanes); ++lane) {
+      lanes.emplace_back(parts, own, config.embedding_width, now, lane);
+    }
+    std::vector<nn::TokenGradients*> tokens;
+    tokens.reserve(lanes.size());
+    for (RowsBack& lane : lanes) tokens.push_back(&lane);
+    attention[s].BackwardRows(in, &own.tape, d_out, d_evidence, d_mean, d_queries,
+                              config.projection > 0 ? &events[s] : nullptr, tokens);
+    for (const RowsBack& lane : lanes) work->squares_now += lane.squares();
+  } else {
+    attention[s].Backward(in, &own.tape, d_out, d_evidence, d_queries, own.d_tokens.view());
+  }
+  if (!config.PoolOf(s).temperature) return;
+  temperatures[s].Backward(ConstMat(work->x_request.view()).Cols(0, layout.context_width),
+                           own.inverse_temperature.view(), own.tape.d_inverse_temperature.view(),
+                           work->d_request.view().Cols(0, layout.context_width));
+}
+
+// The gradient of a history's mean row [R, K d], and what it adds to the projection's.
+ConstMat Net::BackwardMean(const Batch& batch, size_t s, Workspace* work) {
+  const Layout::Sequence& where = layout.sequences[s];
+  Workspace::Sequence& own = work->sequences[s];
+  const ConstMat d = ConstMat(work->d_request.view()).Cols(where.mean_column, where.token_width);
+  if (config.projection == 0) return d;
+  own.d_mean.Resize(d.rows, own.tape.mean.cols());
+  const nn::Matrix& mean = own.tape.mean;
+  nn::Linear& event = events[s];
+  kernels::Gemm(kernels::Trans::kYes, kernels::Trans::kNo, mean.cols(), d.cols, d.rows, mean.data(),
+                mean.cols(), d.data, d.stride, 1.0f, event.weight.grad.data(), d.cols);
+  kernels::Gemm(kernels::Trans::kNo, kernels::Trans::kYes, d.rows, mean.cols(), d.cols, d.data,
+                d.stride, event.weight.value.data(), d.cols, 0.0f, own.d_mean.data(), mean.cols());
+  const std::vector<uint32_t>& offsets = batch.sequences[s].offsets;
+  for (size_t r = 0; r < d.rows; ++r) {
+    const auto length = static_cast<float>(offsets[r + 1] - offsets[r]);
+    kernels::Active().axpy(length / (length + 1.0f), d.Row(r), event.bias.grad.data(), d.cols);
+  }
+  return own.d_mean.view();
+}
+
+void Net::BackwardSequence(const Batch& batch, size_t s, const nn::Update* now, Workspace* work) {
   const size_t d = config.embedding_width;
   const Layout::Sequence& where = layout.sequences[s];
   Workspace::Sequence& own = work->sequences[s];
-  const size_t tokens = own.tokens.rows(), parts = where.tables.size();
-  own.d_tokens.Resize(tokens, parts * d);
-  own.d_tokens.Fill(0.0f);
   own.d_queries.Resize(batch.candidates, where.queries.size() * d);
   own.d_queries.Fill(0.0f);
   const Mat d_x = work->d_candidate.view();
-  attention[s].Backward(AttentionOf(batch, s, work), &own.tape,
-                        d_x.Cols(where.out_column, config.attention_width),
-                        d_x.Cols(where.evidence_column, config.attention_heads),
-                        own.d_queries.view(), own.d_tokens.view());
+  const Mat d_queries =
+      config.projection > 0 ? d_x.Cols(0, config.projection) : own.d_queries.view();
+  const bool rows_form = RowsForm(*work, s);
+  if (!rows_form) {
+    own.d_tokens.Resize(own.tokens.rows(), where.token_width);
+    own.d_tokens.Fill(0.0f);
+  }
+  if (config.PoolOf(s).kind == PoolKind::kDot) {
+    BackwardDot(batch, s, now, d_queries, work);
+  } else {
+    units[s].Backward(AttentionOf(batch, s, work), &own.unit,
+                      d_x.Cols(where.out_column, where.out_width),
+                      d_x.Cols(where.evidence_column, where.heads), d_queries, own.d_tokens.view());
+  }
   const auto axpy = kernels::Active().axpy;
   for (size_t q = 0; q < where.queries.size(); ++q) {
     const size_t column = layout.candidate_fields[where.queries[q]].column;
@@ -57,15 +191,79 @@ void Net::BackwardSequence(const Batch& batch, size_t s, Workspace* work) {
       axpy(1.0f, own.d_queries.Row(n) + q * d, d_x.Row(n) + column, d);
     }
   }
+  if (!rows_form) BackwardTokens(batch, s, work);
+}
+
+// From the gradient of a sequence's tokens to that of the rows they came from.
+void Net::BackwardTokens(const Batch& batch, size_t s, Workspace* work) {
+  const size_t d = config.embedding_width;
+  const Layout::Sequence& where = layout.sequences[s];
+  Workspace::Sequence& own = work->sequences[s];
+  const size_t tokens = own.tokens.rows(), parts = where.tables.size();
   if (config.mean_pool) {
-    nn::MeanPoolBackward(batch.sequences[s].offsets,
-                         ConstMat(work->d_request.view()).Cols(where.mean_column, parts * d),
-                         own.d_tokens.view());
+    nn::MeanPoolBackward(
+        batch.sequences[s].offsets,
+        ConstMat(work->d_request.view()).Cols(where.mean_column, where.token_width),
+        own.d_tokens.view());
+  }
+  Matrix* d_raw = &own.d_tokens;
+  if (config.PoolOf(s).encoder != EncoderKind::kNone) {
+    d_raw = &own.d_raw;
+    d_raw->Resize(tokens, where.token_width);
+    encoders[s].Backward(EncoderOf(batch, s, work), &own.encoder, own.d_tokens.view(),
+                         d_raw->view());
+  }
+  if (config.projection > 0) {
+    own.d_parts.Resize(tokens, parts * d);
+    Mat d_parts = own.d_parts.view();
+    events[s].Backward(own.parts.view(), d_raw->view(), &d_parts);
+    d_raw = &own.d_parts;
   }
   for (size_t k = 0; k < parts; ++k) {
     work->d_rows[where.tables[k]].Add(own.rows.data() + k, parts, 0,
-                                      ConstMat(own.d_tokens.view()).Cols(k * d, d));
+                                      ConstMat(d_raw->view()).Cols(k * d, d));
   }
+}
+
+// Every place of the batch, so that those that are alone can be told.
+void Net::Mark(Workspace* work) const {
+  work->field_marks.resize(tables.size());
+  for (size_t s = 0; s < layout.sequences.size(); ++s) {
+    work->sequences[s].marks.resize(work->sequences[s].rows.size());
+  }
+  ParallelFor(tables.size(), [&](size_t table) {
+    nn::RowGradient* gradient = &work->d_rows[table];
+    const auto mark = [&](const std::vector<Layout::Field>& fields,
+                          const std::vector<uint32_t>& rows) {
+      std::vector<uint32_t>& marks = work->field_marks[table];
+      marks.resize(std::max(marks.size(), rows.size()));
+      for (size_t f = 0; f < fields.size(); ++f) {
+        if (fields[f].table != table) continue;
+        gradient->Mark(rows.data() + f, fields.size(), rows.size() / fields.size(), marks.data(),
+                       1);
+      }
+    };
+    mark(layout.request_fields, work->request_rows);
+    mark(layout.candidate_fields, work->candidate_rows);
+    for (size_t s = 0; s < layout.sequences.size(); ++s) {
+      const std::vector<size_t>& parts = layout.sequences[s].tables;
+      Workspace::Sequence& own = work->sequences[s];
+      const size_t K = parts.size();
+      for (size_t k = 0; k < K; ++k) {
+        if (parts[k] != table) continue;
+        gradient->Mark(own.rows.data() + k, K, own.rows.size() / K, own.marks.data() + k, K);
+      }
+    }
+  });
+}
+
+// After every sequence: each adds to the item vector's gradient.
+void Net::BackwardItem(Workspace* work) {
+  if (config.projection == 0) return;
+  work->d_item_fields.Resize(work->item_fields.rows(), layout.item_fields_width);
+  Mat d_fields = work->d_item_fields.view();
+  item.Backward(work->item_fields.view(), work->d_candidate.view().Cols(0, config.projection),
+                &d_fields);
 }
 
 void Net::ScatterFields(Workspace* work) const {
@@ -78,40 +276,84 @@ void Net::ScatterFields(Workspace* work) const {
     }
   };
   scatter(layout.request_fields, work->request_rows, work->d_request);
-  scatter(layout.candidate_fields, work->candidate_rows, work->d_candidate);
+  scatter(layout.candidate_fields, work->candidate_rows,
+          config.projection > 0 ? work->d_item_fields : work->d_candidate);
 }
 
-double Net::Backward(const Batch& batch, bool dropout, Workspace* work) {
+// What blocks left in the other arrangements, back to where it was taken from.
+void Net::BackwardArrange(const Batch& batch, Workspace* work) const {
+  const auto axpy = kernels::Active().axpy;
+  const BlockShape& shape = layout.shape;
+  const size_t of_request = shape.request_fields * shape.field_width;
+  const size_t of_candidate = shape.candidate_fields * shape.field_width;
+  for (size_t n = 0; n < work->d_joined.rows(); ++n) {
+    const float* d = work->d_joined.Row(n);
+    axpy(1.0f, d, work->d_request.Row(batch.request_of[n]), shape.request_width);
+    axpy(1.0f, d + shape.request_width, work->d_candidate.Row(n), shape.candidate_width);
+  }
+  for (size_t n = 0; n < work->d_fields.rows(); ++n) {
+    const float* d = work->d_fields.Row(n);
+    axpy(1.0f, d, work->d_request.Row(batch.request_of[n]), of_request);
+    axpy(1.0f, d + of_request, work->d_candidate.Row(n), of_candidate);
+  }
+}
+
+double Net::Backward(const Batch& batch, Workspace* work, const nn::Update* now) {
   for (nn::Parameter* p : Parameters()) p->grad.Fill(0.0f);
   work->d_rows.resize(tables.size());
   for (size_t i = 0; i < tables.size(); ++i) {
     work->d_rows[i].Start(tables[i].rows(), tables[i].width());
   }
+  work->squares_now = 0.0;
   const size_t N = batch.candidates;
-  work->d_activations.resize(layers.size());
   std::vector<float> task_weights;
   for (const TaskSpec& task : config.schema.tasks) task_weights.push_back(task.loss_weight);
-  Matrix& d_logits = work->d_activations.back();
-  d_logits.Resize(N, task_weights.size());
-  const double loss = nn::BceWithLogits(work->logits().view(), batch.labels, batch.weights,
-                                        task_weights, d_logits.view());
-  if (config.wide) BackwardWide(batch, d_logits.view(), work);
-  for (size_t i = layers.size() - 1; i > 0; --i) {
-    Matrix& d_x = work->d_activations[i - 1];
-    d_x.Resize(N, layers[i].inputs());
-    Mat d_input = d_x.view();
-    layers[i].Backward(work->activations[i - 1].view(), work->d_activations[i].view(), &d_input);
-    if (dropout) nn::DropoutBackward(work->masks[i - 1].view(), d_input);
-    nn::ReluBackward(work->activations[i - 1].view(), d_input);
+  const Mat d_logits = [&] {
+    work->d_logits.Resize(N, task_weights.size());
+    return work->d_logits.view();
+  }();
+  const double loss =
+      nn::BceWithLogits(work->logits.view(), batch.labels, batch.weights, task_weights, d_logits);
+  nn::ChainBackward(layout.links, work->logits.view(), work->conditional.view(), d_logits);
+  if (config.wide) BackwardWide(batch, d_logits, work);
+  work->d_outputs.Resize(N, layout.output_width);
+  head.Backward(work->outputs.view(), &work->head, d_logits, work->d_outputs.view());
+
+  const auto zeros = [](size_t rows, size_t cols, Matrix* m) {
+    m->Resize(rows, cols);
+    m->Fill(0.0f);
+    return m->view();
+  };
+  const BlockGradient d{.request = zeros(batch.requests, layout.request_width, &work->d_request),
+                        .candidate = zeros(N, layout.candidate_width, &work->d_candidate),
+                        .joined = zeros(work->joined.rows(), work->joined.cols(), &work->d_joined),
+                        .fields = zeros(work->fields.rows(), work->fields.cols(), &work->d_fields)};
+  const BlockInput in = InputOf(batch, *work);
+  size_t column = 0;
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    const size_t width = layout.outputs[i];
+    blocks[i]->Backward(in, &work->blocks[i], work->outputs.view().Cols(column, width),
+                        work->d_outputs.view().Cols(column, width), d);
+    column += width;
   }
-  work->d_request.Resize(batch.requests, layout.request_width);
-  work->d_candidate.Resize(N, layout.candidate_width);
-  work->d_products.Resize(batch.requests, layers[0].outputs());
-  layers[0].BackwardSplit(work->x_request.view(), work->x_candidate.view(), batch.request_of,
-                          work->d_activations[0].view(), work->d_products.view(),
-                          work->d_request.view(), work->d_candidate.view());
-  for (size_t s = 0; s < layout.sequences.size(); ++s) BackwardSequence(batch, s, work);
+  BackwardArrange(batch, work);
+  if (now != nullptr) {
+    const auto squares = [](const Matrix& m) {
+      return kernels::Active().sum_squares(m.data(), m.size());
+    };
+    if (!std::isfinite(loss) || !std::isfinite(squares(work->d_request)) ||
+        !std::isfinite(squares(work->d_candidate))) {
+      return std::nan("");
+    }
+    for (nn::EmbeddingTable& table : tables) table.PrepareState();
+    Mark(work);
+  }
+  for (size_t s = 0; s < layout.sequences.size(); ++s) BackwardSequence(batch, s, now, work);
+  BackwardItem(work);
   ScatterFields(work);
+  if (now != nullptr) {
+    ParallelFor(tables.size(), [&](size_t i) { work->d_rows[i].Merge(); });
+  }
   return loss;
 }
 

@@ -5,141 +5,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/bytes.h"
+#include "model/config_codec.h"
 #include "nn/tensor_file.h"
 
 namespace heed::model {
 namespace {
-
-constexpr uint64_t kVersion = 1;
-
-void WriteStrings(ByteWriter& out, const std::vector<std::string>& strings) {
-  out.Varint(strings.size());
-  for (const std::string& s : strings) out.String(s);
-}
-
-std::string EncodeConfig(const RankerConfig& config) {
-  std::string bytes;
-  ByteWriter out(bytes);
-  const auto side = [&](Side s) { out.Fixed(static_cast<uint8_t>(s)); };
-  out.Varint(kVersion);
-  const Schema& schema = config.schema;
-  out.Varint(schema.fields.size());
-  for (const FieldSpec& field : schema.fields) {
-    out.String(field.name);
-    out.String(field.table);
-    side(field.side);
-  }
-  out.Varint(schema.numerics.size());
-  for (const NumericSpec& numeric : schema.numerics) {
-    out.String(numeric.name);
-    side(numeric.side);
-  }
-  out.Varint(schema.sequences.size());
-  for (const SequenceSpec& sequence : schema.sequences) {
-    out.String(sequence.name);
-    WriteStrings(out, sequence.tables);
-    WriteStrings(out, sequence.query_fields);
-    out.Varint(sequence.max_length);
-  }
-  out.Varint(schema.tasks.size());
-  for (const TaskSpec& task : schema.tasks) {
-    out.String(task.name);
-    out.Fixed(task.loss_weight);
-    out.Fixed(task.value);
-  }
-  out.Varint(config.embedding_width);
-  out.Varint(config.attention_heads);
-  out.Varint(config.attention_width);
-  out.Varint(config.hidden.size());
-  for (const uint32_t width : config.hidden) out.Varint(width);
-  out.Fixed(static_cast<uint8_t>(config.mean_pool));
-  out.Fixed(static_cast<uint8_t>(config.null_slot));
-  out.Fixed(static_cast<uint8_t>(config.wide));
-  out.Fixed(config.dropout);
-  out.Varint(config.admit_after);
-  out.Fixed(config.init_deviation);
-  out.Fixed(config.initial_decay);
-  out.Fixed(config.age_scale_s);
-  out.Fixed(config.numeric_clip);
-  return bytes;
-}
-
-// Reads what EncodeConfig wrote; a value out of range fails the reader.
-struct ConfigReader {
-  explicit ConfigReader(std::string_view bytes) : in(bytes) {}
-
-  uint32_t Number() {
-    const uint64_t value = in.Varint();
-    if (value > 0xFFFFFFFFu) in.Fail();
-    return static_cast<uint32_t>(value);
-  }
-  // A count of things of which each takes a byte at least: never more than what is left.
-  size_t Count() {
-    const uint64_t count = in.Varint();
-    if (count > in.remaining()) in.Fail();
-    return in.ok() ? count : 0;
-  }
-  bool Bool() {
-    const auto value = in.Fixed<uint8_t>();
-    if (value > 1) in.Fail();
-    return value == 1;
-  }
-  std::string Text() { return std::string(in.String()); }
-  std::vector<std::string> Texts() {
-    std::vector<std::string> texts(Count());
-    for (std::string& text : texts) text = Text();
-    return texts;
-  }
-
-  RankerConfig Read() {
-    RankerConfig config;
-    if (in.Varint() != kVersion) in.Fail();
-    Schema& schema = config.schema;
-    schema.fields.resize(Count());
-    for (FieldSpec& field : schema.fields) {
-      field.name = Text();
-      field.table = Text();
-      field.side = Bool() ? Side::kCandidate : Side::kRequest;
-    }
-    schema.numerics.resize(Count());
-    for (NumericSpec& numeric : schema.numerics) {
-      numeric.name = Text();
-      numeric.side = Bool() ? Side::kCandidate : Side::kRequest;
-    }
-    schema.sequences.resize(Count());
-    for (SequenceSpec& sequence : schema.sequences) {
-      sequence.name = Text();
-      sequence.tables = Texts();
-      sequence.query_fields = Texts();
-      sequence.max_length = Number();
-    }
-    schema.tasks.resize(Count());
-    for (TaskSpec& task : schema.tasks) {
-      task.name = Text();
-      task.loss_weight = in.Fixed<float>();
-      task.value = in.Fixed<float>();
-    }
-    config.embedding_width = Number();
-    config.attention_heads = Number();
-    config.attention_width = Number();
-    config.hidden.resize(Count());
-    for (uint32_t& width : config.hidden) width = Number();
-    config.mean_pool = Bool();
-    config.null_slot = Bool();
-    config.wide = Bool();
-    config.dropout = in.Fixed<float>();
-    config.admit_after = Number();
-    config.init_deviation = in.Fixed<float>();
-    config.initial_decay = in.Fixed<float>();
-    config.age_scale_s = in.Fixed<float>();
-    config.numeric_clip = in.Fixed<float>();
-    if (in.remaining() != 0) in.Fail();
-    return config;
-  }
-
-  ByteReader in;
-};
 
 bool AllFinite(std::span<const float> values) {
   return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
@@ -209,6 +79,7 @@ std::string EncodeNet(const Net& net) {
   vector("numeric.deviation", net.numeric_deviation);
   vector("calibration.scale", net.calibration_scale);
   vector("calibration.shift", net.calibration_shift);
+  if (!net.activation_ranges.empty()) vector("activation.ranges", net.activation_ranges);
   for (const nn::Parameter* p : net.Parameters()) {
     const auto matrix = [&](const std::string& name, const nn::Matrix& m) {
       out.Floats(name, {m.data(), m.size()}, {m.rows(), m.cols()});
@@ -217,6 +88,9 @@ std::string EncodeNet(const Net& net) {
     matrix(p->name + ".moment1", p->moment1);
     matrix(p->name + ".moment2", p->moment2);
   }
+  for (const nn::Buffer& buffer : const_cast<Net&>(net).Buffers()) {  // read only
+    out.Floats(buffer.name, {buffer.value->data(), buffer.value->size()}, {buffer.value->size()});
+  }
   for (size_t i = 0; i < net.tables.size(); ++i) WriteTable(net.tables[i], TableName(i), &out);
   return out.Finish();
 }
@@ -224,9 +98,7 @@ std::string EncodeNet(const Net& net) {
 Result<std::unique_ptr<Net>> DecodeNet(std::string_view bytes) {
   HEED_ASSIGN_OR_RETURN(const nn::TensorReader in, nn::TensorReader::Open(bytes));
   HEED_ASSIGN_OR_RETURN(const std::string_view config_bytes, in.Bytes("config"));
-  ConfigReader reader(config_bytes);
-  const RankerConfig config = reader.Read();
-  if (!reader.in.ok()) return Corruption("model: config damaged or of another version");
+  HEED_ASSIGN_OR_RETURN(const RankerConfig config, DecodeConfig(config_bytes));
   if (Status status = ValidateConfig(config); !status.ok()) return Corruption(status.message());
   // Weights are in the file, so a model larger than it is a lie told before any memory is taken.
   if (Layout(config).DenseCount(config) > bytes.size() / sizeof(float)) {
@@ -247,6 +119,15 @@ Result<std::unique_ptr<Net>> DecodeNet(std::string_view bytes) {
   HEED_RETURN_IF_ERROR(vector("calibration.scale", &net->calibration_scale));
   HEED_RETURN_IF_ERROR(vector("calibration.shift", &net->calibration_shift));
   size_t tensors = 6;
+  const auto ranges = in.Length("activation.ranges", nn::TensorType::kFloat32);
+  if (ranges.ok() && ranges.value() > 0) {
+    ++tensors;
+    net->activation_ranges.resize(ranges.value());  // the file holds that many
+    HEED_RETURN_IF_ERROR(vector("activation.ranges", &net->activation_ranges));
+    for (const float range : net->activation_ranges) {
+      if (range < 0.0f) return Corruption("activation.ranges: negative");
+    }
+  }
   for (nn::Parameter* p : net->Parameters()) {
     const auto matrix = [&](const std::string& name, nn::Matrix* m) {
       ++tensors;
@@ -255,6 +136,15 @@ Result<std::unique_ptr<Net>> DecodeNet(std::string_view bytes) {
     HEED_RETURN_IF_ERROR(matrix(p->name, &p->value));
     HEED_RETURN_IF_ERROR(matrix(p->name + ".moment1", &p->moment1));
     HEED_RETURN_IF_ERROR(matrix(p->name + ".moment2", &p->moment2));
+  }
+  for (const nn::Buffer& buffer : net->Buffers()) {
+    ++tensors;
+    const std::span<float> values(buffer.value->data(), buffer.value->size());
+    HEED_RETURN_IF_ERROR(ReadFinite(in, buffer.name, {values.size()}, values));
+    const bool variance = buffer.name.ends_with(".variance");
+    if (variance && std::any_of(values.begin(), values.end(), [](float v) { return v < 0.0f; })) {
+      return Corruption(buffer.name + ": negative");
+    }
   }
   for (size_t i = 0; i < net->tables.size(); ++i) {
     HEED_RETURN_IF_ERROR(ReadTable(in, TableName(i), &net->tables[i]));

@@ -37,8 +37,8 @@ Status PutGradients(const std::string& model, const Batch& batch, nn::TensorWrit
   HEED_ASSIGN_OR_RETURN(const std::unique_ptr<Net> net, DecodeNet(model));
   Workspace work;
   net->Resolve(batch, &work);
-  net->Forward(batch, nullptr, &work);
-  net->Backward(batch, false, &work);
+  net->Forward(batch, {.phase = nn::Phase::kTrain}, &work);
+  net->Backward(batch, &work);
   for (const nn::Parameter* p : net->Parameters()) {
     out->Floats("grad/" + p->name, {p->grad.data(), p->grad.size()},
                 {p->grad.rows(), p->grad.cols()});
@@ -55,11 +55,8 @@ Status PutGradients(const std::string& model, const Batch& batch, nn::TensorWrit
   return {};
 }
 
-Status PutCase(const std::string& name, bool wide, OptimizerConfig::Kind tables,
+Status PutCase(const std::string& name, const RankerConfig& config, OptimizerConfig::Kind tables,
                uint32_t per_request, nn::TensorWriter* out) {
-  RankerConfig config = SmallConfig();
-  config.wide = wide;
-  config.admit_after = 2;
   HEED_ASSIGN_OR_RETURN(const std::unique_ptr<Ranker> ranker, Ranker::Create(config, 99));
   Random random(77);
   std::vector<Batch> batches;
@@ -97,9 +94,21 @@ Status PutCase(const std::string& name, bool wide, OptimizerConfig::Kind tables,
 
 Status WriteAll(const std::string& path) {
   nn::TensorWriter out;
-  HEED_RETURN_IF_ERROR(PutCase("single adam", false, OptimizerConfig::Kind::kAdam, 1, &out));
-  HEED_RETURN_IF_ERROR(PutCase("many adam wide", true, OptimizerConfig::Kind::kAdam, 8, &out));
-  HEED_RETURN_IF_ERROR(PutCase("single adagrad", false, OptimizerConfig::Kind::kAdagrad, 1, &out));
+  using Kind = OptimizerConfig::Kind;
+  RankerConfig config = SmallConfig();
+  config.admit_after = 2;
+  RankerConfig wide = config;
+  wide.wide = true;
+  HEED_RETURN_IF_ERROR(PutCase("single adam", config, Kind::kAdam, 1, &out));
+  HEED_RETURN_IF_ERROR(PutCase("many adam wide", wide, Kind::kAdam, 8, &out));
+  HEED_RETURN_IF_ERROR(PutCase("single adagrad", config, Kind::kAdagrad, 1, &out));
+  config.projection = wide.projection = 6;
+  HEED_RETURN_IF_ERROR(PutCase("projection dot", config, Kind::kAdam, 8, &out));
+  wide.pool = {.kind = PoolKind::kDin, .hidden = {5, 3}, .activation = nn::ActivationKind::kPRelu};
+  HEED_RETURN_IF_ERROR(PutCase("projection din wide", wide, Kind::kAdam, 8, &out));
+  config.pool = wide.pool;
+  config.pool.kind = PoolKind::kDinSum;
+  HEED_RETURN_IF_ERROR(PutCase("projection din_sum adagrad", config, Kind::kAdagrad, 1, &out));
   const std::string bytes = out.Finish();
   std::ofstream file(path, std::ios::binary);
   file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The whole ranker once more, in PyTorch: five training steps of SmallConfig (batch_for_test.h).
+"""The whole ranker once more, in PyTorch: five training steps of SmallConfig (batch_for_test.h), plain
+and with a projection under each pool.
 
 torch_judge.py DRIVER. Compares the first step's gradients of every weight and row, all losses and
 every weight afterwards. Fails when PyTorch is missing: a judge who is absent has not agreed.
@@ -62,13 +63,31 @@ class Ranker:
         """One candidate: (out, evidence)."""
         p = lambda part: self[f"attention.{s}.{part}"]
         dh = WIDTH // HEADS
-        q = (queries @ p("query")).view(HEADS, dh)
+        q = (queries @ p("query") + p("query_bias")[0]).view(HEADS, dh)
         k = (tokens @ p("key")).view(-1, HEADS, dh)
         v = (tokens @ p("value")).view(-1, HEADS, dh)
         scores = torch.einsum("hd,thd->ht", q, k) / math.sqrt(dh)
         scores = scores - p("decay").view(HEADS, 1) * log_age
         a = torch.softmax(torch.cat([scores, p("null_score").view(HEADS, 1)], 1), 1)
         return torch.einsum("ht,thd->hd", a[:, :-1], v).reshape(-1), 1 - a[:, -1]
+
+    def unit(self, s, query, tokens, log_age):
+        """The same by DIN's unit with PReLU, on [k, q, q - k, q * k] as the paper writes it."""
+        p = lambda part: self[f"attention.{s}.{part}"]
+        q = query.expand_as(tokens)
+        h = torch.cat([tokens, q, q - tokens, q * tokens], 1)
+        for i in range(2):
+            h = h @ p(f"unit.{i}.weight") + p(f"unit.{i}.bias")
+            h = torch.where(h > 0, h, p(f"bend.{i}.slope") * h)
+        scores = (h @ p("unit.2.weight") + p("unit.2.bias"))[:, 0]
+        if f"attention.{s}.null_score" not in self.parameters:  # the sum of the paper
+            return scores @ tokens, scores.sum()[None]
+        scores = scores - p("decay")[0] * log_age
+        a = torch.softmax(torch.cat([scores, p("null_score")[0]]), 0)
+        return a[:-1] @ tokens, 1 - a[-1:]
+
+    def project(self, name, x):
+        return x @ self[name + ".weight"] + self[name + ".bias"]
 
     def logits(self, b):
         request_of = torch.tensor(b["request_of"].astype(np.int64))
@@ -80,20 +99,27 @@ class Ranker:
         numerics_r = self.numerics(b["request_numerics"], REQUEST_NUMERICS)
         numerics_c = self.numerics(b["candidate_numerics"], CANDIDATE_NUMERICS)
         shared = [e[:, :D] for e in of_request] + [numerics_r]
-        own = [e[:, :D] for e in of_candidate] + [numerics_c]
+        projects = "item.weight" in self.parameters
+        items = [e[:, :D] for e in of_candidate]
+        if projects:
+            items = [self.project("item", torch.cat(items, 1))]
+        own = items + [numerics_c]
         for s, (parts, query_fields) in enumerate(SEQUENCES):
             offsets = b[f"sequence{s}.offsets"].astype(int)
             keys = b[f"sequence{s}.keys"].reshape(-1, len(parts))
             tokens = torch.cat([self.embed(t, keys[:, i])[:, :D] for i, t in enumerate(parts)], 1)
             log_age = torch.log1p(torch.tensor(b[f"sequence{s}.age_s"]) / 3600.0)
-            queries = torch.cat([of_candidate[CANDIDATE_FIELDS.index(f)][:, :D]
-                                 for f in query_fields], 1)
+            if projects:
+                tokens, queries = self.project(f"event.{s}", tokens), items[0]
+            else:
+                queries = torch.cat([items[CANDIDATE_FIELDS.index(f)] for f in query_fields], 1)
+            attend = self.unit if f"attention.{s}.unit.0.weight" in self.parameters else self.attend
             length = torch.tensor(np.diff(offsets), dtype=F64)
             shared.append(torch.log1p(length)[:, None])
             shared.append(torch.stack([tokens[offsets[r]:offsets[r + 1]].sum(0) / (length[r] + 1)
                                        for r in range(R)]))
-            pairs = [self.attend(s, queries[n], tokens[offsets[r]:offsets[r + 1]],
-                                 log_age[offsets[r]:offsets[r + 1]])
+            pairs = [attend(s, queries[n], tokens[offsets[r]:offsets[r + 1]],
+                            log_age[offsets[r]:offsets[r + 1]])
                      for n, r in enumerate(b["request_of"].astype(int))]
             own += [torch.stack([out for out, _ in pairs]), torch.stack([e for _, e in pairs])]
         h = torch.cat([torch.cat(shared, 1)[request_of], torch.cat(own, 1)], 1)
@@ -132,7 +158,8 @@ class Optimizer:
             table = name.startswith("table.")
             rows = touched[int(name[6:])] if table else slice(None)
             g, m, v = p.grad[rows], self.m[name], self.v[name]
-            decays = not table and not name.endswith((".bias", ".null_score", ".decay"))
+            decays = not table and not name.endswith((".bias", ".null_score", ".decay", ".query_bias",
+                                                          ".slope"))
             g = g + 1e-3 * p[rows] if decays else g
             rate = 2e-2 if table else 1e-2
             if table and self.adagrad_rows:
@@ -172,15 +199,16 @@ def judge_case(name, case, judge):
         if i == 0:
             ours = tensors.read(case["gradients"].tobytes())
             assert len(ours) == len(ranker.parameters)
+            judge.case("", f"{name}, gradients", ours)
             for p, value in ranker.parameters.items():
-                judge.same(f"{name}: gradient of {p}", ours["grad/" + p], value.grad)
+                judge.same("grad/" + p, value.grad)
         losses.append(loss.item())
         optimizer.step(touched_rows(ranker, b))
-    judge.same(f"{name}: losses", case["losses"], np.array(losses))
-    after = tensors.read(case["after"].tobytes())
+    judge.case("", name, case)
+    judge.same("losses", np.array(losses))
+    judge.case("", f"{name}, after training", tensors.read(case["after"].tobytes()))
     for p, value in ranker.parameters.items():
-        stored = p + ".values" if p.startswith("table.") else p
-        judge.same(f"{name}: {p} after training", after[stored], value)
+        judge.same(p + ".values" if p.startswith("table.") else p, value)
 
 
 def main():
@@ -188,7 +216,7 @@ def main():
     for name, array in tensors.run(sys.argv[1]).items():
         case, _, part = name.partition("/")
         cases.setdefault(case, {})[part] = array
-    assert len(cases) == 3, sorted(cases)
+    assert len(cases) == 6, sorted(cases)
     judge = tensors.Judge(1e-5)
     for name, case in cases.items():
         judge_case(name, case, judge)

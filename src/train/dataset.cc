@@ -469,6 +469,7 @@ float Dataset::label(uint32_t sample, size_t task) const {
   return impl_->log.labels[impl_->label_of_task[task]][impl_->row_of[sample]];
 }
 uint32_t Dataset::group(uint32_t sample) const {
+  if (impl_->spec.group.empty()) return 0;
   return impl_->log.texts.at(impl_->spec.group).codes[impl_->row_of[sample]];
 }
 int64_t Dataset::time_ms(uint32_t sample) const {

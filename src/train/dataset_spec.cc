@@ -60,6 +60,7 @@ class SpecReader {
     for (const std::string& name : tables.Keys()) {
       spec_.table_min_count[name] = tables.Table(name).Count("min_count", spec_.min_count, 1);
     }
+    NeedTimeAndUser();
     HEED_RETURN_IF_ERROR(root_.Finish());
     if (Status schema = spec_.Schema().Validate(); !schema.ok()) {
       return schema.Within(root_.Where(""));
@@ -70,8 +71,8 @@ class SpecReader {
  private:
   void ReadColumns() {
     spec_.name = root_.RequiredString("name");
-    spec_.time = root_.RequiredString("time");
-    spec_.user = root_.RequiredString("user");
+    spec_.time = root_.String("time", "");
+    spec_.user = root_.String("user", "");
     spec_.item = root_.String("item", "");
     spec_.host = root_.String("host", "");
     spec_.group = root_.String("group", spec_.user);
@@ -85,6 +86,26 @@ class SpecReader {
     spec_.ignore = root_.Strings("ignore");
     spec_.segments = root_.Strings("segments");
     late_.insert(spec_.after_impression.begin(), spec_.after_impression.end());
+  }
+
+  // What happened before needs a time, whose history it is a user.
+  void NeedTimeAndUser() const {
+    const auto need = [&](bool used, const std::string& what, const std::string& column,
+                          const char* key) {
+      if (used && column.empty()) {
+        root_.Fail("", what + " needs '" + key + "', the column of the " + key);
+      }
+    };
+    need(!spec_.histories.empty(), "[[history]]", spec_.time, "time");
+    need(!spec_.histories.empty(), "[[history]]", spec_.user, "user");
+    need(!spec_.sequences.empty(), "[[sequence]]", spec_.time, "time");
+    need(!spec_.sequences.empty(), "[[sequence]]", spec_.user, "user");
+    need(spec_.split.by == SplitSpec::By::kShare, "a [split] by share", spec_.time, "time");
+    for (const FeatureSpec& feature : spec_.features) {
+      const bool of_time = feature.derived() || feature.source == Source::kHour ||
+                           feature.source == Source::kWeekday || feature.source == Source::kSince;
+      need(of_time, "feature '" + feature.name + "'", spec_.time, "time");
+    }
   }
 
   void ReadFiles() {

@@ -121,7 +121,9 @@ struct SequenceFeatureSpec {  // the user's own strictly earlier rows
 
 struct DatasetSpec {
   std::string name;
-  std::string time, user, item, host, group, weight;  // columns; item, host, weight may be empty
+  // Columns; all but the group may be missing. Without a time every row is at time 0 and nothing is
+  // earlier than anything else; without a group all rows are one (GAUC is then AUC).
+  std::string time, user, item, host, group, weight;
   double time_per_second = 1000;
   int32_t zone_offset_s = 0;
   std::vector<std::string> missing;  // texts that mean "no value", beside the empty one

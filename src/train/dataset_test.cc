@@ -487,5 +487,52 @@ TEST(DatasetErrors, ValuesAreChecked) {
   EXPECT_EQ(error("1,a,86401,1,1,5,x"), "videos.csv:3: key 'a' appears twice");
 }
 
+// label,fields…: no time, no user, splits by file.
+constexpr char kPlainSpec[] = R"(name = "plain"
+[[file]]
+path = "train.csv"
+split = "train"
+[[file]]
+path = "test.csv"
+split = "test"
+[[label]]
+name = "label"
+[[field]]
+columns = ["a", "b"]
+)";
+
+TEST(DatasetWithoutTime, KeepsTheOrderOfTheFilesAndHasOneGroup) {
+  const TestFolder folder;
+  folder.Write("train.csv", "label,a,b\n1,x,p\n0,y,q\n1,z,p\n");
+  folder.Write("test.csv", "label,a,b\n0,x,new\n");
+  const auto spec = Parse(kPlainSpec);
+  ASSERT_TRUE(spec.ok()) << spec.status().ToString();
+  const auto data = Dataset::Load(spec.value(), folder.path());
+  ASSERT_TRUE(data.ok()) << data.status().ToString();
+  EXPECT_EQ(data.value()->samples_of(Split::kTrain), (std::vector<uint32_t>{0, 1, 2}));
+  EXPECT_EQ(data.value()->samples_of(Split::kTest), (std::vector<uint32_t>{3}));
+  EXPECT_EQ(data.value()->label(1, 0), 0.0f);
+  EXPECT_EQ(data.value()->group(0), data.value()->group(3));
+  Batch batch;
+  data.value()->FillBatch({}, std::vector<uint32_t>{0, 3}, &batch);
+  EXPECT_EQ(batch.request_keys[0], batch.request_keys[2]);
+  EXPECT_NE(batch.request_keys[1], batch.request_keys[3]);
+}
+
+TEST(DatasetWithoutTime, RefusesWhatLooksBack) {
+  const auto error = [](const std::string& more) {
+    return Parse(kPlainSpec + more).status().message();
+  };
+  EXPECT_NE(error("[split]\nby = \"share\"\n").find("needs 'time'"), std::string::npos);
+  EXPECT_NE(error("[[field]]\nof_time = \"hour\"\n").find("'hour' needs 'time'"),
+            std::string::npos);
+  EXPECT_NE(error("[[sequence]]\nname = \"s\"\nparts = [{ column = \"a\" }]\n")
+                .find("[[sequence]] needs 'time'"),
+            std::string::npos);
+  EXPECT_NE(
+      error("[[derived]]\nkind = \"count\"\nname = \"n\"\nby = [\"a\"]\n").find("'n' needs 'time'"),
+      std::string::npos);
+}
+
 }  // namespace
 }  // namespace heed::train

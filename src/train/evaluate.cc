@@ -22,8 +22,8 @@ Predictions Select(const Predictions& all, const std::vector<uint32_t>& rows) {
   return out;
 }
 
-// The first difference, in words: a model that was trained on another description must not be
-// judged silently on this one.
+}  // namespace
+
 Status CheckSchema(const model::Schema& model, const model::Schema& data) {
   if (model == data) return {};
   const auto differs = [](const std::string& what, const auto& a, const auto& b) {
@@ -40,8 +40,6 @@ Status CheckSchema(const model::Schema& model, const model::Schema& data) {
   if (what.empty()) what = differs("task", model.tasks, data.tasks);
   return InvalidArgument("the model was made for another data set: " + what);
 }
-
-}  // namespace
 
 Result<std::vector<Predictions>> Predict(const model::Ranker& ranker, const Examples& data,
                                          const View& view, std::span<const uint32_t> samples,

@@ -20,6 +20,10 @@ Result<std::vector<Predictions>> Predict(const model::Ranker& ranker, const Exam
                                          const View& view, std::span<const uint32_t> samples,
                                          uint32_t threads = 2);
 
+// The first difference, in words: a model that was trained on another description must not be judged
+// silently on this one.
+Status CheckSchema(const model::Schema& model, const model::Schema& data);
+
 struct EvaluateOptions {
   Split split = Split::kTest;
   Setting setting = Setting::kOnline;

@@ -160,7 +160,7 @@ void LogExamples::Apply(const store::LogRecord& record) {
 void LogExamples::AddImpression(const event::Event& event) {
   const state::Index room_index = state_.Find(state::Kind::kRoom, event.tenant, event.room);
   if (room_index == state::kNone) return;  // a room nothing is known of is never a candidate
-  const state::RoomView room = state_.ReadRoom(room_index);
+  const state::RoomSummary room = state_.Summarize(room_index);
   if (room.host == state::kNone) return;
   const std::string key = Join(event.tenant, event.actor->id, event.room);
   const auto found = open_rooms_.find(key);

@@ -59,7 +59,7 @@ struct Wanted {
     for (const SequenceFeatureSpec& sequence : spec.sequences) {
       for (const SequencePartSpec& part : sequence.parts) add_text(part.column);
     }
-    number.insert(spec.time);
+    if (!spec.time.empty()) number.insert(spec.time);
     if (!spec.weight.empty()) number.insert(spec.weight);
     if (spec.split.by == SplitSpec::By::kColumn) number.insert(spec.split.column);
     for (const LabelSpec& label : spec.labels) number.insert(label.column);
@@ -144,7 +144,7 @@ class Loader {
     for (auto& [column, values] : log_.numbers) {
       numbers.emplace_back(&column, &values, bind(column));
     }
-    const NumberColumn& time = log_.numbers[spec_.time];
+    const NumberColumn* time = spec_.time.empty() ? nullptr : &log_.numbers[spec_.time];
     std::vector<std::string_view> fields;
     const auto value_of = [&](const Binding& binding) -> std::string_view {
       return binding.index < fields.size() ? fields[binding.index] : binding.constant;
@@ -161,7 +161,7 @@ class Loader {
                               ParseNumber(csv.Where(), *column, value_of(binding)));
         values->push_back(number);
       }
-      HEED_RETURN_IF_ERROR(AddRow(csv, time.back(), false));
+      HEED_RETURN_IF_ERROR(AddRow(csv, time == nullptr ? 0.0 : time->back(), false));
       log_.split.push_back(file.history_only ? Split::kNone : file.split);
       may_be_sample_.push_back(file.history_only ? 0 : 1);
       for (size_t i = 0; i < spec_.labels.size(); ++i) {

@@ -24,19 +24,6 @@ double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// The factor on the rates at `step` of `planned`.
-double RateScale(const TrainOptions& options, uint64_t step, uint64_t planned) {
-  const double done =
-      static_cast<double>(step) / static_cast<double>(std::max<uint64_t>(planned, 1));
-  double scale = 1;
-  if (options.schedule == TrainOptions::Schedule::kLinear) scale = 1 - done;
-  if (options.schedule == TrainOptions::Schedule::kCosine) {
-    scale = 0.5 * (1 + std::cos(std::numbers::pi * done));
-  }
-  const double rise = options.warmup * static_cast<double>(planned);
-  return rise > 0 ? scale * std::min(1.0, static_cast<double>(step + 1) / rise) : scale;
-}
-
 // One training from the first weights on. The phases differ in rows, vocabulary and end.
 class Run {
  public:
@@ -80,18 +67,27 @@ class Run {
       const size_t count = std::min<size_t>(options_.batch_size, rows - first);
       data_.FillBatch({Setting::kOnline, plan_.vocabulary}, std::span(order).subspan(first, count),
                       &batch);
-      ranker_->SetRateScale(static_cast<float>(RateScale(options_, step_, planned)));
+      ranker_->SetRateScale(static_cast<float>(
+          plateau_scale_ * RateScale(options_.schedule, options_.warmup, step_, planned)));
       const Result<double> loss = ranker_->TrainStep(batch, options_.optimizer);
       if (!loss.ok()) {
         return loss.status().Within(plan_.phase + ", step " + std::to_string(step_ + 1));
       }
       ++step_;
+      if (average_ != nullptr) {
+        const auto step = static_cast<double>(step_);
+        average_->MoveTowards(
+            *ranker_, static_cast<float>(std::min(options_.average, (1 + step) / (10 + step))));
+      }
       result_.rows_seen += count;
       losses_.push_back(loss.value());
       Report(last, kNan);
       if (!plan_.judge || !(step_ % judge_every == 0 || step_ == last)) continue;
       HEED_ASSIGN_OR_RETURN(const bool gained, Judge(per_epoch, last));
       without_gain = gained ? 0 : without_gain + 1;
+      if (!gained && options_.schedule == TrainOptions::Schedule::kPlateau) {
+        plateau_scale_ *= options_.plateau_factor;
+      }
       if (without_gain > 0 && without_gain >= options_.patience) break;
     }
     return Finish(per_epoch);
@@ -106,11 +102,13 @@ class Run {
   Status Start() {
     start_ = Now();
     HEED_ASSIGN_OR_RETURN(ranker_, model::Ranker::Create(config_, options_.seed));
+    ranker_->SetThreads(options_.threads);
     const View view{Setting::kOnline, plan_.vocabulary};
     std::vector<float> mean, deviation;
     data_.NumericScaling(view, plan_.samples, &mean, &deviation);
     ranker_->SetNumericScaling(mean, deviation);
     ranker_->SetTaskBias(BaseLogOdds());
+    if (options_.average > 0) average_ = ranker_->Copy();
     if (config_.admit_after > 1) {
       // Counting the whole set first, or a key's first sights would all train the "absent" row.
       model::Batch batch;
@@ -166,10 +164,12 @@ class Run {
                .valid = valid});
   }
 
+  const model::Ranker& Judged() const { return average_ != nullptr ? *average_ : *ranker_; }
+
   // Measures the valid rows; true when they are a new best.
   Result<bool> Judge(uint64_t per_epoch, uint64_t last) {
     HEED_ASSIGN_OR_RETURN(const std::vector<Predictions> predictions,
-                          Predict(*ranker_, data_, {}, data_.samples_of(Split::kValid)));
+                          Predict(Judged(), data_, {}, data_.samples_of(Split::kValid)));
     double sum = 0, tasks = 0;
     for (size_t t = 0; t < predictions.size(); ++t) {
       if (!options_.stop_task.empty() && options_.stop_task != data_.schema().tasks[t].name)
@@ -187,7 +187,7 @@ class Run {
     Report(last, metric);
     const bool gained = best_ == nullptr || metric > result_.best_metric;
     if (gained) {
-      best_ = ranker_->Copy();
+      best_ = Judged().Copy();
       best_step_ = step_;
       result_.best_metric = metric;
       best_predictions_ = predictions;
@@ -198,7 +198,7 @@ class Run {
   Result<TrainResult> Finish(uint64_t per_epoch) {
     if (best_ == nullptr) {  // nothing was judged: the last weights are the result
       result_.best_metric = kNan;
-      best_ = std::move(ranker_);
+      best_ = Judged().Copy();
       best_step_ = step_;
     }
     if (options_.calibrate && !best_predictions_.empty()) {
@@ -225,7 +225,8 @@ class Run {
   const ProgressCallback& progress_;
   const std::atomic<bool>* stop_;
 
-  std::unique_ptr<model::Ranker> ranker_, best_;
+  std::unique_ptr<model::Ranker> ranker_, average_, best_;
+  double plateau_scale_ = 1;
   std::vector<Predictions> best_predictions_;
   uint64_t step_ = 0, best_step_ = 0;
   double start_ = 0, reported_ = 0;
@@ -253,6 +254,18 @@ Status CheckOptions(const Examples& data, const model::RankerConfig& config,
 }
 
 }  // namespace
+
+double RateScale(TrainOptions::Schedule schedule, double warmup, uint64_t step, uint64_t planned) {
+  const double done =
+      static_cast<double>(step) / static_cast<double>(std::max<uint64_t>(planned, 1));
+  double scale = 1;
+  if (schedule == TrainOptions::Schedule::kLinear) scale = 1 - done;
+  if (schedule == TrainOptions::Schedule::kCosine) {
+    scale = 0.5 * (1 + std::cos(std::numbers::pi * done));
+  }
+  const double rise = warmup * static_cast<double>(planned);
+  return rise > 0 ? scale * std::min(1.0, static_cast<double>(step + 1) / rise) : scale;
+}
 
 Result<TrainResult> Train(const Examples& data, const model::RankerConfig& config,
                           const TrainOptions& options, const ProgressCallback& progress,

@@ -17,14 +17,21 @@
 namespace heed::train {
 
 struct TrainOptions {
-  enum class Schedule : uint8_t { kConstant, kLinear, kCosine };  // from 1 down to 0 over `epochs`
+  // Linear and cosine go from 1 down to 0 over `epochs`; plateau multiplies the rates by
+  // `plateau_factor` at each evaluation without a new best.
+  enum class Schedule : uint8_t { kConstant, kLinear, kCosine, kPlateau };
   enum class StopMetric : uint8_t { kAuc, kGauc, kLogLoss };
 
   uint32_t batch_size = 512;
-  double epochs = 1;  // at most; early stopping may end sooner
-  uint64_t seed = 1;  // of the first weights and of the order of rows
+  double epochs = 1;     // at most; early stopping may end sooner
+  uint64_t seed = 1;     // of the first weights and of the order of rows
+  uint32_t threads = 1;  // of a step; the result does not depend on them (Ranker::SetThreads)
   model::OptimizerConfig optimizer;
   Schedule schedule = Schedule::kConstant;
+  double plateau_factor = 0.1;
+  // Above 0: weights are judged and returned as their running average, old weights keeping this
+  // share a step (Polyak averaging; early steps keep less: (1 + step) / (10 + step)).
+  double average = 0;
   double warmup = 0;                  // share of the planned steps over which the rate rises
   uint32_t evaluate_every_steps = 0;  // 0: at the end of each epoch
   uint32_t patience = 1;              // evaluations without a new best before stopping
@@ -33,6 +40,9 @@ struct TrainOptions {
   bool refit = false;     // then once more from scratch, on train + valid, for as many epochs
   bool calibrate = true;  // Platt on the valid rows, by the model that has not seen them
 };
+
+// The factor on the rates at `step` of `planned`.
+double RateScale(TrainOptions::Schedule schedule, double warmup, uint64_t step, uint64_t planned);
 
 struct TrainProgress {
   std::string phase;  // "fit" or "refit"

@@ -8,8 +8,8 @@
 #include "base/random.h"
 #include "train/calibration.h"
 #include "train/evaluate.h"
+#include "train/ranker_experiment.h"
 #include "train/recipe.h"
-#include "train/reproduce.h"
 #include "train/test_files.h"
 #include "train/test_world.h"
 
@@ -53,6 +53,18 @@ TEST(Trainer, LearnsWhatTheWorldHides) {
   // A user's taste is a coin of .8 / .2; knowing it exactly gives AUC .8.
   EXPECT_GT(report.value().tasks[0].metrics.auc, 0.70);
   EXPECT_EQ(report.value().rows, arena.data->samples_of(Split::kTest).size());
+}
+
+TEST(Trainer, LearnsThroughAProjection) {
+  for (const model::PoolKind kind : {model::PoolKind::kDot, model::PoolKind::kDin}) {
+    Arena arena;
+    arena.options.epochs = 12;
+    arena.config.projection = 8;
+    arena.config.pool.kind = kind;
+    const auto report = Evaluate(*arena.Train().ranker, *arena.data, {});
+    ASSERT_TRUE(report.ok()) << report.status().ToString();
+    EXPECT_GT(report.value().tasks[0].metrics.auc, 0.70);
+  }
 }
 
 TEST(Trainer, SameSeedSameBytes) {
@@ -225,6 +237,38 @@ TEST(Trainer, CalibrationMovesPcocToOne) {
   EXPECT_NEAR(report.value().tasks[0].metrics.pcoc, 1, 0.02);
 }
 
+// A plateau cuts the rates where the valid rows stop gaining: after the cut hardly anything moves.
+TEST(Trainer, APlateauCutsTheRates) {
+  Arena arena(600);
+  arena.options.epochs = 30;
+  arena.options.patience = 30;
+  arena.options.optimizer.dense_rate = arena.options.optimizer.table_rate = 0.05f;
+  const TrainResult constant = arena.Train();
+  arena.options.schedule = TrainOptions::Schedule::kPlateau;
+  arena.options.plateau_factor = 1e-3;
+  const TrainResult plateau = arena.Train();
+  const auto last_move = [](const TrainResult& result) {
+    const size_t n = result.valid.size();
+    return std::abs(result.valid[n - 1].metric - result.valid[n - 2].metric);
+  };
+  EXPECT_EQ(plateau.valid[0].metric, constant.valid[0].metric);  // nothing is cut before a best
+  EXPECT_LT(last_move(plateau), 1e-6);
+  EXPECT_GT(last_move(constant), 1e-6);
+}
+
+TEST(Trainer, TheAverageIsWhatIsJudgedAndReturned) {
+  Arena arena(600);
+  const TrainResult plain = arena.Train();
+  arena.options.average = 0.9;
+  const TrainResult averaged = arena.Train();
+  EXPECT_NE(averaged.ranker->Serialize(), plain.ranker->Serialize());
+  const auto report = Evaluate(*averaged.ranker, *arena.data, {.split = Split::kValid});
+  ASSERT_TRUE(report.ok());
+  double sum = 0;
+  for (const TaskReport& task : report.value().tasks) sum += task.metrics.auc;
+  EXPECT_NEAR(sum / static_cast<double>(report.value().tasks.size()), averaged.best_metric, 1e-6);
+}
+
 // ---- Recipes ----
 
 constexpr char kRecipe[] = R"(name = "world"
@@ -266,11 +310,27 @@ TEST(Recipe, IsReadAndReproduced) {
   for (const model::FieldSpec& field : recipe.value().ranker.schema.fields) {
     EXPECT_NE(field.name, "gap");
   }
-  const auto result = Reproduce(recipe.value(), folder.path(), 5);
+  const auto experiment = LoadExperiment(folder.path() + "/recipe.toml");
+  ASSERT_TRUE(experiment.ok()) << experiment.status().ToString();
+  const auto result = experiment.value()->Reproduce({.folder = folder.path(), .seed = 5});
   ASSERT_TRUE(result.ok()) << result.status().ToString();
-  EXPECT_EQ(result.value().reports.size(), 2u);
-  EXPECT_EQ(result.value().value, result.value().reports[0].tasks[0].metrics.auc);
-  EXPECT_EQ(result.value().figures[1].value, result.value().reports[1].tasks[1].metrics.gauc);
+  // The same by hand.
+  const auto data = Dataset::Load(recipe.value().dataset, folder.path());
+  TrainOptions options = recipe.value().train;
+  options.seed = 5;
+  const auto trained = Train(*data.value(), recipe.value().ranker, options);
+  ASSERT_TRUE(trained.ok());
+  const auto online = Evaluate(*trained.value().ranker, *data.value(), {});
+  const auto frozen =
+      Evaluate(*trained.value().ranker, *data.value(), {.setting = Setting::kFrozen});
+  ASSERT_EQ(result.value().figures.size(), 2u);
+  EXPECT_EQ(result.value().figures[0].value, online.value().tasks[0].metrics.auc);
+  EXPECT_EQ(result.value().figures[1].value, frozen.value().tasks[1].metrics.gauc);
+  // The model that `train` writes is the one that was judged.
+  const std::string model = folder.path() + "/model.heed";
+  const auto summary = experiment.value()->Train({.folder = folder.path(), .seed = 5}, model);
+  ASSERT_TRUE(summary.ok()) << summary.status().ToString();
+  EXPECT_EQ(model::Ranker::Load(model).value()->Serialize(), trained.value().ranker->Serialize());
   const std::string json = ToJson(result.value());
   EXPECT_TRUE(json.starts_with(R"({"name":"world","metric":"click auc, online","value":0.)"))
       << json;
@@ -278,20 +338,83 @@ TEST(Recipe, IsReadAndReproduced) {
   EXPECT_NE(json.find(R"({"metric":"like gauc, frozen","value":0.)"), std::string::npos) << json;
 }
 
+TEST(Recipe, ComposesARanker) {
+  std::string text = kRecipe;
+  const std::string from = "hidden = [8]\n";
+  text.replace(text.find(from), from.size(), R"([ranker.pool]
+kind = "din"
+hidden = [6]
+activation = "prelu"
+[[ranker.block]]
+kind = "mlp"
+hidden = [8]
+batch_norm = true
+gate = true
+[[ranker.block]]
+kind = "cross"
+rank = 2
+[ranker.head]
+kind = "mmoe"
+experts = 2
+width = 4
+[[ranker.link]]
+task = "like"
+given = "click"
+)");
+  const TestFolder folder;
+  ASSERT_TRUE(LoadWorld(MakeWorld(3, 600), folder).ok());  // writes rows.csv
+  folder.Write("world.toml", WorldSpec());
+  const auto recipe = LoadRecipe(folder.Write("recipe.toml", text));
+  ASSERT_TRUE(recipe.ok()) << recipe.status().ToString();
+  const model::RankerConfig& ranker = recipe.value().ranker;
+  EXPECT_EQ(ranker.pool.kind, model::PoolKind::kDin);
+  EXPECT_EQ(ranker.pool.activation, nn::ActivationKind::kPRelu);
+  ASSERT_EQ(ranker.blocks.size(), 2u);
+  EXPECT_TRUE(ranker.blocks[0].gate && ranker.blocks[0].batch_norm);
+  EXPECT_EQ(ranker.blocks[1].rank, 2u);
+  EXPECT_EQ(ranker.head.experts, 2u);
+  const auto data = Dataset::Load(recipe.value().dataset, folder.path());
+  const auto trained = Train(*data.value(), ranker, recipe.value().train);
+  ASSERT_TRUE(trained.ok()) << trained.status().ToString();
+  const auto report = Evaluate(*trained.value().ranker, *data.value(), {});
+  EXPECT_GT(report.value().tasks[0].metrics.auc, 0.5);
+}
+
+TEST(Recipe, ReadsAProjection) {
+  const TestFolder folder;
+  folder.Write("world.toml", WorldSpec());
+  std::string text = kRecipe;
+  text.replace(text.find("hidden"), 0, "projection = 6\n");
+  const auto recipe = LoadRecipe(folder.Write("recipe.toml", text));
+  ASSERT_TRUE(recipe.ok()) << recipe.status().ToString();
+  EXPECT_EQ(recipe.value().ranker.projection, 6u);
+}
+
 TEST(Recipe, ErrorsNameTheLine) {
   const auto error = [](const std::string& from, const std::string& to) {
     std::string text = kRecipe;
     text.replace(text.find(from), from.size(), to);
-    return ParseRecipe(text, "r.toml",
-                       [](const std::string& name) -> Result<std::string> {
-                         if (name == "world.toml") return WorldSpec();
-                         return NotFound(name + ": cannot be opened");
-                       })
+    return ParseExperiment({text, "r.toml",
+                            [](const std::string& name) -> Result<std::string> {
+                              if (name == "world.toml") return WorldSpec();
+                              return NotFound(name + ": cannot be opened");
+                            }})
         .status()
         .message();
   };
   EXPECT_EQ(error("embedding_width", "embeding_width"),
             "r.toml:5: unknown key 'embeding_width' (did you mean 'embedding_width'?)");
+  EXPECT_EQ(error("[train]\n", "[[ranker.block]]\nkind = \"cross\"\n[train]\n"),
+            "r.toml:8: 'hidden' belongs into the [[ranker.block]] it is meant for");
+  EXPECT_EQ(error("hidden = [8]", "[[ranker.block]]\nkind = \"cros\""),
+            "r.toml:9: 'cros' is not a known kind (did you mean 'cross'?); known are: mlp, cross, "
+            "autoint, afm");
+  EXPECT_EQ(error("hidden = [8]", "[[ranker.block]]\nkind = \"afm\"\nlayers = 2"),
+            "r.toml:10: unknown key 'layers'");
+  EXPECT_EQ(error("hidden = [8]", "projection = 6\n[[ranker.block]]\nkind = \"afm\""),
+            "r.toml:4: autoint, afm and gates read fields, which a projection merges into one");
+  EXPECT_EQ(error("hidden = [8]", "[[ranker.link]]\ntask = \"like\"\ngiven = \"clik\""),
+            "r.toml:4: links 'clik', which is no task (did you mean 'click'?)");
   EXPECT_EQ(error("\"world.toml\"", "\"w.toml\""), "r.toml:2: w.toml: cannot be opened");
   EXPECT_EQ(error("\"gap\"", "\"gab\""),
             "r.toml:3: there is no feature 'gab' to drop (did you mean 'gap'?)");
@@ -306,17 +429,37 @@ TEST(Recipe, ErrorsNameTheLine) {
       "r.toml:23: 'liked' is not a known task (did you mean 'like'?); known are: click, like");
 }
 
-TEST(Recipe, BuiltinsAreWhole) {
-  ASSERT_FALSE(BuiltinRecipes().empty());
-  for (const std::string& name : BuiltinRecipes()) {
-    const auto recipe = BuiltinRecipe(name);
-    ASSERT_TRUE(recipe.ok()) << recipe.status().ToString();
-    EXPECT_EQ(recipe.value().name, name);
-    EXPECT_FALSE(recipe.value().baselines.empty());
-    EXPECT_EQ(Reproduce(name, "/no/such/folder", 1).status().code(), Code::kNotFound);
+TEST(Experiment, BuiltinsAreWhole) {
+  ASSERT_FALSE(BuiltinExperiments().empty());
+  for (const std::string& name : BuiltinExperiments()) {
+    const auto experiment = BuiltinExperiment(name);
+    ASSERT_TRUE(experiment.ok()) << experiment.status().ToString();
+    EXPECT_EQ(experiment.value()->name(), name);
+    if (experiment.value()->folder().empty()) continue;  // makes its own rows
+    EXPECT_EQ(DataFolder(*experiment.value(), "/no/such/folder").status().code(), Code::kNotFound);
+    EXPECT_FALSE(experiment.value()->Reproduce({.folder = "/no/such/folder"}).ok());
   }
-  EXPECT_NE(BuiltinRecipe("kuairant").status().message().find("did you mean 'kuairand'"),
+  EXPECT_NE(BuiltinExperiment("kuairant").status().message().find("did you mean 'kuairand'"),
             std::string::npos);
+}
+
+TEST(Experiment, FindsItsFolderAmongOthers) {
+  const TestFolder folder;
+  const auto experiment = BuiltinExperiment("kuairand");
+  ASSERT_TRUE(experiment.ok());
+  EXPECT_EQ(DataFolder(*experiment.value(), folder.path()).value(), folder.path());
+  std::filesystem::create_directory(folder.path() + "/kuairand");
+  EXPECT_EQ(DataFolder(*experiment.value(), folder.path()).value(), folder.path() + "/kuairand");
+}
+
+TEST(Experiment, UnknownKindIsNamed) {
+  const auto read = [](const std::string& name) -> Result<std::string> {
+    return NotFound(name + ": cannot be opened");
+  };
+  EXPECT_TRUE(ParseExperiment({"kind = \"rankr\"", "r.toml", read})
+                  .status()
+                  .message()
+                  .starts_with("r.toml:1: 'rankr' is not a known kind (did you mean 'ranker'?)"));
 }
 
 }  // namespace
