@@ -30,9 +30,14 @@ struct EngineOptions {
   int64_t room_silent_ms = 10 * 60 * 1000;  // a room silent for so long is not live
   size_t max_candidates = 2'000;            // given in one request
   size_t found_candidates = 500;            // found when none are given
+  // Requests that wait together are scored together up to so many candidates; one request alone
+  // may have more. 0: each alone.
+  size_t batch_candidates = 128;
   size_t max_queued_events = 200'000;
   uint64_t snapshot_every_events = 1'000'000;
   size_t snapshots_kept = 3;
+  // "fp32", "bf16" or "int8": what live models compute in. int8 needs a model trained by this version.
+  std::string ranking_precision = "fp32";
   double exploration = 0.05;  // share of slates whose last slot is given to chance
   uint64_t seed = 1;          // of exploration
 };
@@ -56,6 +61,8 @@ struct RecordResult {
 
 // ---- recommendations -------------------------------------------------------------------------
 
+enum class Target : uint8_t { kHosts, kProducts };
+
 struct RecommendRequest {
   std::string tenant = "default";
   std::string user;
@@ -63,6 +70,9 @@ struct RecommendRequest {
   std::vector<std::string> candidates;  // host ids, or product ids; empty: found by the engine
   size_t limit = 10;
   bool explain = false;
+  // Of std::chrono::steady_clock, in microseconds; 0: none. Looked at before features are read,
+  // before they are scored and before an explanation is made: kDeadlineExceeded when it has passed.
+  int64_t deadline_us = 0;
 };
 
 struct HistoryEvidence {  // one event of the viewer's history and what it did to one candidate
@@ -99,6 +109,13 @@ struct FilteredItem {
   std::string reason;  // "not_live", "out_of_stock", "unknown", "off", "duplicate"
 };
 
+struct StageTimes {       // where the time of one decision went, in microseconds
+  int64_t state_us = 0;   // the viewer, the candidates and their features, read from state
+  int64_t score_us = 0;   // the model; of requests scored together, the whole
+  int64_t choose_us = 0;  // the slate, and its explanation
+  int64_t log_us = 0;     // handing the decision to its log
+};
+
 struct RecommendResponse {
   std::string decision_id;
   std::string model_version;    // "popularity-0" before the first trained model
@@ -106,6 +123,7 @@ struct RecommendResponse {
   int64_t ts = 0;
   std::vector<RankedItem> items;
   std::vector<FilteredItem> filtered;
+  StageTimes stages;
 };
 
 // ---- catalog ---------------------------------------------------------------------------------
@@ -161,11 +179,19 @@ struct ModelInfo {
   uint64_t parameters = 0;
 };
 
+// Rows that a compiled model has computed and kept (docs/model.md).
+struct RowCacheStats {
+  std::string model, rows;        // "hosts", "products"; "items", "tokens"
+  uint64_t hits = 0, misses = 0;  // since the model was loaded
+  uint64_t entries = 0, bytes = 0;
+};
+
 struct EngineStats {
   uint64_t last_sequence = 0;
   uint64_t state_sequence = 0;
   size_t queued_events = 0;
   uint64_t users = 0, hosts = 0, rooms = 0, products = 0, live_rooms = 0;
+  std::vector<RowCacheStats> row_caches;  // of the models that serve compiled
 };
 
 class Engine {
@@ -184,6 +210,12 @@ class Engine {
 
   Result<RecommendResponse> RecommendHosts(const RecommendRequest& request) const;
   Result<RecommendResponse> RecommendProducts(const RecommendRequest& request) const;
+  // For requests that wait in a queue: takes one from `next` and, as long as batch_candidates allow,
+  // further ones (null: none waits), and scores them in one pass. `done` is called once for each
+  // request taken, on this thread; a request stays valid until then.
+  void RecommendTogether(
+      Target target, const std::function<const RecommendRequest*()>& next,
+      const std::function<void(const RecommendRequest&, Result<RecommendResponse>)>& done) const;
   // The stored decision as JSON, with candidates, scores, propensities and model version.
   Result<std::string> GetDecision(std::string_view tenant, std::string_view decision_id) const;
 

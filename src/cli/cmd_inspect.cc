@@ -53,10 +53,28 @@ int InspectModel(const std::string& path) {
   const model::RankerConfig& config = ranker.value()->config();
   std::printf("parameters  %llu\n",
               static_cast<unsigned long long>(ranker.value()->parameter_count()));
-  std::printf("attention   %u heads, %u wide; embeddings %u wide; hidden", config.attention_heads,
+  std::printf("attention   %u heads, %u wide; embeddings %u wide\n", config.attention_heads,
               config.attention_width, config.embedding_width);
-  for (const uint32_t width : config.hidden) std::printf(" %u", width);
-  std::printf("\n");
+  if (config.projection > 0) std::printf("projection  %u wide\n", config.projection);
+  const char* const blocks[] = {"mlp", "cross", "autoint", "afm"};
+  for (const model::BlockConfig& block : config.Blocks()) {
+    std::printf("block       %s%s", blocks[static_cast<size_t>(block.kind)],
+                block.gate ? ", gated" : "");
+    if (block.kind == model::BlockKind::kMlp) {
+      for (const uint32_t width : block.hidden) std::printf(" %u", width);
+    }
+    std::printf("\n");
+  }
+  const char* const pools[] = {"dot", "din", "din_sum"};
+  for (size_t s = 0; s < config.schema.sequences.size(); ++s) {
+    std::printf("pool        %-18s %s\n", config.schema.sequences[s].name.c_str(),
+                pools[static_cast<size_t>(config.PoolOf(s).kind)]);
+  }
+  const char* const heads[] = {"shared", "mmoe", "ple"};
+  std::printf("head        %s\n", heads[static_cast<size_t>(config.head.kind)]);
+  for (const model::LinkConfig& link : config.links) {
+    std::printf("link        %s given %s\n", link.task.c_str(), link.given.c_str());
+  }
   for (const model::FieldSpec& field : config.schema.fields) {
     std::printf("field       %-18s table %-12s %s\n", field.name.c_str(), field.table.c_str(),
                 field.side == model::Side::kRequest ? "request" : "candidate");

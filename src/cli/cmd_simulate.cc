@@ -61,6 +61,11 @@ void AddSimulate(CLI::App& app, int* exit_code) {
   command->add_option("--seed", options->world.seed, "Of everything random")->capture_default_str();
   command->add_option("--users", options->world.users, "Viewers")->capture_default_str();
   command->add_option("--hosts", options->world.hosts, "Hosts")->capture_default_str();
+  command
+      ->add_option("--opens", options->world.opens_per_evening,
+                   "Mean times a viewer opens the app in six hours; more make longer histories")
+      ->check(CLI::Range(0.01, 1000.0))
+      ->capture_default_str();
   command->add_option("--tenant", options->world.tenant, "Tenant of the events")
       ->capture_default_str();
   command->add_flag("--now", options->ends_now,

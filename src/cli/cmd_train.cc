@@ -8,9 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/progress.h"
-#include "train/dataset.h"
-#include "train/recipe.h"
-#include "train/trainer.h"
+#include "train/experiment.h"
 
 namespace heed::cli {
 namespace {
@@ -24,28 +22,22 @@ struct Options {
 
 int TrainRecipe(const Options& options) {
   WatchForStop();
-  Result<train::Recipe> recipe = train::LoadRecipe(options.recipe);
-  if (!recipe.ok()) return Fail(recipe.status());
-  if (options.seed != 0) recipe.value().train.seed = options.seed;
-  const Result<std::unique_ptr<train::Dataset>> data =
-      train::Dataset::Load(recipe.value().dataset, options.directory);
-  if (!data.ok()) return Fail(data.status());
+  const auto experiment = train::LoadExperiment(options.recipe);
+  if (!experiment.ok()) return Fail(experiment.status());
+  const Result<std::string> folder = train::DataFolder(*experiment.value(), options.directory);
+  if (!folder.ok()) return Fail(folder.status());
   Progress progress("train", "steps");
-  const Result<train::TrainResult> trained = train::Train(
-      *data.value(), recipe.value().ranker, recipe.value().train,
-      [&](const train::TrainProgress& now) {
-        progress.Update(
-            now.step, now.steps,
-            fmt::format("{}  loss {:.4f}  {:.0f} rows/s", now.phase, now.loss, now.rows_per_s));
-      },
-      StopFlag());
+  const Result<train::TrainSummary> trained = experiment.value()->Train(
+      {.folder = folder.value(),
+       .seed = options.seed,
+       .progress = [&](const train::TrainProgress& now) { Show(now, &progress); },
+       .stop = StopFlag()},
+      options.out);
   progress.Finish();
   if (!trained.ok()) return Fail(trained.status());
-  const Status saved = trained.value().ranker->Save(options.out);
-  if (!saved.ok()) return Fail(saved);
   std::printf("{\"model\":\"%s\",\"steps\":%llu,\"epochs\":%.3f,\"valid\":%.5f,\"stopped\":%s}\n",
               options.out.c_str(), static_cast<unsigned long long>(trained.value().steps),
-              trained.value().best_epochs, trained.value().best_metric,
+              trained.value().epochs, trained.value().valid,
               trained.value().stopped ? "true" : "false");
   return trained.value().stopped ? kStopped : 0;
 }
@@ -66,6 +58,12 @@ int TrainLog(const Options& options) {
 }
 
 }  // namespace
+
+void Show(const train::TrainProgress& now, Progress* progress) {
+  progress->Update(
+      now.step, now.steps,
+      fmt::format("{}  loss {:.4f}  {:.0f} rows/s", now.phase, now.loss, now.rows_per_s));
+}
 
 void PrintQuality(const TrainedModel& model, std::FILE* out) {
   fmt::print(out, "{}  {} examples; on the last tenth, which was held out:\n", model.version,

@@ -54,6 +54,9 @@ int Main(int argc, char** argv) {
   AddImport(app, &exit_code);
   AddTrain(app, &exit_code);
   AddEvaluate(app, &exit_code);
+  AddPrune(app, &exit_code);
+  AddQuantize(app, &exit_code);
+  AddExplain(app, &exit_code);
   AddReproduce(app, &exit_code);
   AddSimulate(app, &exit_code);
   AddReplay(app, &exit_code);

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "train/trainer.h"
+
 namespace heed::cli {
 
 bool StderrIsTerminal();
@@ -30,5 +32,8 @@ class Progress {
   uint64_t done_ = 0, total_ = 0;
   bool finished_ = false, any_ = false;
 };
+
+// One training's state, as every command shows it.
+void Show(const train::TrainProgress& now, Progress* progress);
 
 }  // namespace heed::cli

@@ -1,12 +1,18 @@
-// One request, from viewer to slate: candidates → features → scores → rules → exploration →
-// explanation. Reads state, catalog and the serving models; changes nothing.
+// From viewer to slate: candidates → features → scores → rules → exploration → explanation. Reads
+// state, catalog and the serving models; changes nothing.
 #pragma once
+
+#include <functional>
+#include <vector>
 
 #include "heed/engine.h"
 
 #include "base/random.h"
 #include "decide/catalog.h"
+#include "decide/rank.h"
 #include "infer/model_handle.h"
+#include "model/batch.h"
+#include "model/live_features.h"
 #include "state/state.h"
 
 namespace heed::decide {
@@ -23,13 +29,31 @@ class Decider {
         product_model_(product_model),
         options_(options) {}
 
-  // The response has no decision_id yet: the engine gives it one when it logs the decision.
-  Result<RecommendResponse> Hosts(const RecommendRequest& request, int64_t now_ts,
-                                  Random* random) const;
-  Result<RecommendResponse> Products(const RecommendRequest& request, int64_t now_ts,
-                                     Random* random) const;
+  using Next = std::function<const RecommendRequest*()>;
+  using Done = std::function<void(const RecommendRequest&, Result<RecommendResponse>)>;
+  // As Engine::RecommendTogether, but the responses have no decision_id yet: the engine gives them
+  // one when it logs the decision.
+  void Together(Target target, int64_t now_ts, Random* random, const Next& next,
+                const Done& done) const;
+  // One request alone.
+  Result<RecommendResponse> Decide(Target target, const RecommendRequest& request, int64_t now_ts,
+                                   Random* random) const;
 
  private:
+  // One request between its features and its slate.
+  struct Gathered {
+    const RecommendRequest* request;
+    RecommendResponse response;
+    model::Viewer viewer;
+    model::Batch batch;  // R = 1
+    std::vector<Candidate> candidates;
+  };
+  Status Gather(Target target, Gathered* gathered) const;
+  Status GatherHosts(Gathered* gathered) const;
+  Status GatherProducts(Gathered* gathered) const;
+  // Scores all in one pass and calls `done` for each.
+  void Finish(Target target, std::vector<Gathered> group, Random* random, const Done& done) const;
+
   const state::State& state_;
   const Catalog& catalog_;
   const infer::ModelHandle& host_model_;

@@ -2,13 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
+#include "base/clock.h"
 #include "model/live_features.h"
 #include "store/database.h"
 
@@ -70,10 +75,7 @@ class DeciderTest : public testing::Test {
     config.hidden = {16};
     auto ranker = model::Ranker::Create(config, 5);
     EXPECT_TRUE(ranker.ok());
-    auto model = std::make_shared<infer::ServingModel>();
-    model->version = "test-1";
-    model->ranker = std::move(ranker).value();
-    return model;
+    return infer::ServingModel::Make("test-1", std::move(ranker).value());
   }
 
   Result<RecommendResponse> Hosts(RecommendRequest request) {
@@ -81,7 +83,7 @@ class DeciderTest : public testing::Test {
     if (request.user.empty()) request.user = "u1";
     Random random(1);
     return Decider(state_, *catalog_, host_model_, product_model_, options_)
-        .Hosts(request, kNow, &random);
+        .Decide(Target::kHosts, request, kNow, &random);
   }
   Result<RecommendResponse> Products(RecommendRequest request) {
     request.tenant = "t";
@@ -89,7 +91,7 @@ class DeciderTest : public testing::Test {
     if (request.room.empty()) request.room = "r1";
     Random random(1);
     return Decider(state_, *catalog_, host_model_, product_model_, options_)
-        .Products(request, kNow, &random);
+        .Decide(Target::kProducts, request, kNow, &random);
   }
   static std::map<std::string, std::string> Reasons(const RecommendResponse& response) {
     std::map<std::string, std::string> reasons;
@@ -192,7 +194,7 @@ TEST_F(DeciderTest, ExplanationAddsUpAndLeaveOneOutIsTheRealDifference) {
   model::AddHostRequest(state_, viewer, kNow, &batch);
   const RankedItem& first = response.value().items[0];
   const state::HostView host = state_.ReadHost(state_.Find(state::Kind::kHost, "t", first.id));
-  model::AddHostCandidate(state_, viewer, host, state_.ReadRoom(host.live_room), kNow, &batch);
+  model::AddHostCandidate(state_, viewer, host, state_.Summarize(host.live_room), kNow, &batch);
   batch.sequences[0] = {};
   batch.sequences[0].offsets = {0, 0};
   model::Scores scores;
@@ -230,6 +232,104 @@ TEST_F(DeciderTest, AViewerWhoOptedOutIsRankedAsAStranger) {
         personal || std::abs(before.value().items[i].score - after.value().items[i].score) > 1e-4f;
   }
   EXPECT_TRUE(personal) << "the history made no difference before either";
+}
+
+// Requests scored together, as a worker with a queue has them.
+class TogetherTest : public DeciderTest {
+ protected:
+  struct Made {
+    std::string user;
+    Result<RecommendResponse> response;
+  };
+  // `before_each`, given its number, runs when a request is asked for.
+  std::vector<Made> Together(
+      const std::vector<RecommendRequest>& requests,
+      const std::function<void(size_t)>& before_each = [](size_t) {}) {
+    std::vector<Made> made;
+    Random random(1);
+    taken_ = 0;
+    Decider(state_, *catalog_, host_model_, product_model_, options_)
+        .Together(
+            Target::kHosts, kNow, &random,
+            [&]() -> const RecommendRequest* {
+              before_each(taken_);
+              return taken_ < requests.size() ? &requests[taken_++] : nullptr;
+            },
+            [&](const RecommendRequest& request, Result<RecommendResponse> response) {
+              made.push_back({request.user, std::move(response)});
+            });
+    return made;
+  }
+  static RecommendRequest For(const std::string& user) {
+    RecommendRequest request;
+    request.tenant = "t";
+    request.user = user;
+    return request;
+  }
+  size_t taken_ = 0;
+};
+
+TEST_F(TogetherTest, GivesWhatEachAloneWouldGet) {
+  host_model_.Publish(RandomModel(model::HostSchema()));
+  std::vector<RecommendRequest> requests = {For("u1"), For("stranger"), For("u9")};
+  requests[1].candidates = {"h3", "nobody", "h1"};
+  requests[2].explain = true;
+  const std::vector<Made> made = Together(requests);
+  ASSERT_EQ(made.size(), 3u);
+  for (size_t r = 0; r < requests.size(); ++r) {
+    ASSERT_TRUE(made[r].response.ok()) << made[r].response.status().ToString();
+    const RecommendResponse& together = made[r].response.value();
+    const RecommendResponse alone = Hosts(requests[r]).value();
+    EXPECT_EQ(made[r].user, requests[r].user);
+    EXPECT_EQ(together.model_version, alone.model_version);
+    EXPECT_EQ(Reasons(together), Reasons(alone));
+    ASSERT_EQ(together.items.size(), alone.items.size());
+    for (size_t i = 0; i < alone.items.size(); ++i) {
+      EXPECT_EQ(together.items[i].id, alone.items[i].id);
+      EXPECT_NEAR(together.items[i].score, alone.items[i].score, 1e-5f);
+      EXPECT_EQ(together.items[i].attention.size(), alone.items[i].attention.size());
+    }
+  }
+}
+
+TEST_F(TogetherTest, TakesNoMoreThanTheBoundAllows) {
+  const std::vector<RecommendRequest> requests(5, For("u1"));  // three live hosts each
+  options_.batch_candidates = 0;
+  EXPECT_EQ(Together(requests).size(), 1u);
+  EXPECT_EQ(taken_, 1u);
+  options_.batch_candidates = 5;  // a second one would not fit: the first does not wait for it
+  EXPECT_EQ(Together(requests).size(), 1u);
+  EXPECT_EQ(taken_, 1u);
+  options_.batch_candidates = 6;
+  EXPECT_EQ(Together(requests).size(), 2u);
+  options_.batch_candidates = 100;
+  EXPECT_EQ(Together(requests).size(), 5u);
+  // One larger than those before it is scored apart, and ends the turn.
+  std::vector<RecommendRequest> mixed = requests;
+  mixed[0].candidates = {"h1"};
+  options_.batch_candidates = 3;
+  EXPECT_EQ(Together(mixed).size(), 2u);
+}
+
+TEST_F(TogetherTest, ADeadlineThatHasPassedIsAnsweredWithoutScoring) {
+  host_model_.Publish(RandomModel(model::HostSchema()));
+  const int64_t now_us = Clock::System().steady_us();
+  std::vector<RecommendRequest> requests = {For("late"), For("waits"), For("u1")};
+  requests[0].deadline_us = now_us - 1;
+  requests[1].deadline_us = now_us + 200'000;
+  requests[2].deadline_us = now_us + 60'000'000;
+  const std::vector<Made> made = Together(requests, [](size_t number) {
+    // After the second one's features were read, and before anything is scored.
+    if (number == 2) std::this_thread::sleep_for(std::chrono::milliseconds(250));
+  });
+  ASSERT_EQ(made.size(), 3u);
+  EXPECT_EQ(made[0].user, "late");
+  EXPECT_EQ(made[0].response.status().code(), Code::kDeadlineExceeded);
+  EXPECT_EQ(made[1].user, "waits");
+  EXPECT_EQ(made[1].response.status().code(), Code::kDeadlineExceeded);
+  ASSERT_TRUE(made[2].response.ok());
+  EXPECT_EQ(made[2].response.value().items.size(), 3u);
+  EXPECT_GT(made[2].response.value().stages.score_us, 0);
 }
 
 }  // namespace

@@ -71,11 +71,11 @@ Status Explain(const RankInput& input, const std::vector<uint32_t>& rows,
     without_scores = WeightedScores(schema, left_out.probabilities, without.candidates);
   }
 
-  const size_t heads = ranker.config().attention_heads;
   size_t event_number = 0;  // over all sequences, as appended above
   for (size_t s = 0; s < schema.sequences.size(); ++s) {
     const std::vector<EventName> events = EventsOf(input, schema.sequences[s].name);
     const size_t tokens = input.batch.sequences[s].age_s.size();
+    const size_t heads = whole.attention[s].heads;
     for (size_t i = 0; i < rows.size(); ++i) {
       const float* weights = whole.attention[s].weights.data() + whole.attention[s].starts[i];
       const auto mean_weight = [&](size_t token) {

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "decide/decider.h"
-#include "decide/rank.h"
 
 namespace heed::decide {
 namespace {
@@ -21,21 +20,22 @@ struct LiveHost {
 
 }  // namespace
 
-Result<RecommendResponse> Decider::Hosts(const RecommendRequest& request, int64_t now_ts,
-                                         Random* random) const {
-  RecommendResponse response;
-  response.ts = now_ts;
+Status Decider::GatherHosts(Gathered* gathered) const {
+  const RecommendRequest& request = *gathered->request;
+  const int64_t now_ts = gathered->response.ts;
+  RecommendResponse& response = gathered->response;
   response.state_sequence = state_.last_sequence();
-  const model::Viewer viewer =
+  gathered->viewer =
       model::ReadViewer(state_, state_.Find(Kind::kUser, request.tenant, request.user));
+  const model::Viewer& viewer = gathered->viewer;
   const state::UserView& user = viewer.view;
   const auto followed = [&](Index host) {
     return std::binary_search(user.followed_hosts.begin(), user.followed_hosts.end(), host);
   };
-  model::Batch batch;
+  model::Batch& batch = gathered->batch;
   batch.Clear(model::HostSchema());
   model::AddHostRequest(state_, viewer, now_ts, &batch);
-  std::vector<Candidate> candidates;
+  std::vector<Candidate>& candidates = gathered->candidates;
   const auto is_off = [&](const std::string& host, const std::string& room) {
     const auto host_facts = catalog_.Find(CatalogKind::kHosts, request.tenant, host);
     if (host_facts && host_facts->off) return true;
@@ -43,7 +43,7 @@ Result<RecommendResponse> Decider::Hosts(const RecommendRequest& request, int64_
     return room_facts && room_facts->off;
   };
   const auto add = [&](std::string id, std::string source, const state::HostView& host,
-                       const state::RoomView& room) {
+                       const state::RoomSummary& room) {
     std::string room_id = state_.Name(Kind::kRoom, room.room);
     if (is_off(id, room_id)) {
       response.filtered.push_back({std::move(id), "off"});
@@ -66,7 +66,7 @@ Result<RecommendResponse> Decider::Hosts(const RecommendRequest& request, int64_
         continue;
       }
       const state::HostView host = state_.ReadHost(index);
-      const state::RoomView room = state_.ReadRoom(host.live_room);
+      const state::RoomSummary room = state_.Summarize(host.live_room);
       if (!room.live || now_ts - room.last_ts > options_.room_silent_ms) {
         response.filtered.push_back({id, "not_live"});
         continue;
@@ -95,14 +95,10 @@ Result<RecommendResponse> Decider::Hosts(const RecommendRequest& request, int64_
     }
     for (const LiveHost& entry : live) {
       add(state_.Name(Kind::kHost, entry.host), followed(entry.host) ? "followed" : "live",
-          state_.ReadHost(entry.host), state_.ReadRoom(entry.room));
+          state_.ReadHost(entry.host), state_.Summarize(entry.room));
     }
   }
-  const auto model = host_model_.Get();
-  HEED_RETURN_IF_ERROR(Rank({state_, model::HostSchema(), viewer, model.get(), batch, candidates,
-                             request, options_.exploration},
-                            random, &response));
-  return response;
+  return {};
 }
 
 }  // namespace heed::decide

@@ -4,24 +4,24 @@
 #include <utility>
 
 #include "decide/decider.h"
-#include "decide/rank.h"
 
 namespace heed::decide {
 
 using state::Index;
 using state::Kind;
 
-Result<RecommendResponse> Decider::Products(const RecommendRequest& request, int64_t now_ts,
-                                            Random* random) const {
-  RecommendResponse response;
-  response.ts = now_ts;
+Status Decider::GatherProducts(Gathered* gathered) const {
+  const RecommendRequest& request = *gathered->request;
+  const int64_t now_ts = gathered->response.ts;
+  RecommendResponse& response = gathered->response;
   response.state_sequence = state_.last_sequence();
   const Index room_index = state_.Find(Kind::kRoom, request.tenant, request.room);
   if (room_index == state::kNone) return NotFound("unknown room '" + request.room + "'");
   const state::RoomView room = state_.ReadRoom(room_index);
-  const model::Viewer viewer =
+  gathered->viewer =
       model::ReadViewer(state_, state_.Find(Kind::kUser, request.tenant, request.user));
-  model::Batch batch;
+  const model::Viewer& viewer = gathered->viewer;
+  model::Batch& batch = gathered->batch;
   batch.Clear(model::ProductSchema());
   model::AddProductRequest(state_, viewer, room, now_ts, &batch);
 
@@ -31,7 +31,7 @@ Result<RecommendResponse> Decider::Products(const RecommendRequest& request, int
     return std::find_if(room.products.begin(), room.products.end(),
                         [&](const auto& entry) { return entry.product == product; });
   };
-  std::vector<Candidate> candidates;
+  std::vector<Candidate>& candidates = gathered->candidates;
   const auto consider = [&](const std::string& id, const char* source) {
     const auto facts = catalog_.Find(CatalogKind::kProducts, request.tenant, id);
     const Index index = state_.Find(Kind::kProduct, request.tenant, id);
@@ -85,11 +85,7 @@ Result<RecommendResponse> Decider::Products(const RecommendRequest& request, int
       consider(id, "catalog");
     }
   }
-  const auto model = product_model_.Get();
-  HEED_RETURN_IF_ERROR(Rank({state_, model::ProductSchema(), viewer, model.get(), batch, candidates,
-                             request, options_.exploration},
-                            random, &response));
-  return response;
+  return {};
 }
 
 }  // namespace heed::decide

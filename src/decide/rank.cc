@@ -10,32 +10,25 @@ namespace {
 
 constexpr const char* kPopularityVersion = "popularity-0";
 
-// [N, T] probabilities.
-Status Score(const RankInput& input, std::vector<float>* probabilities) {
-  const size_t tasks = input.schema.tasks.size();
-  const size_t n = input.candidates.size();
-  if (input.model != nullptr) {
-    model::Scores scores;
-    HEED_RETURN_IF_ERROR(
-        input.model->ranker->Forward(input.batch, /*with_attention=*/false, &scores));
-    *probabilities = std::move(scores.probabilities);
-    return {};
-  }
-  const size_t numerics = input.schema.NumericsOf(model::Side::kCandidate).size();
-  probabilities->assign(n * tasks, 0.0f);
-  for (size_t i = 0; i < n; ++i) {
-    (*probabilities)[i * tasks] = input.batch.candidate_numerics[i * numerics];
+}  // namespace
+
+Status Score(const infer::ServingModel* model, const model::Schema& schema,
+             const model::Batch& batch, std::vector<float>* probabilities) {
+  const size_t tasks = schema.tasks.size();
+  probabilities->assign(batch.candidates * tasks, 0.0f);
+  if (batch.candidates == 0) return {};
+  if (model != nullptr) return model->Score(batch, *probabilities);
+  const size_t numerics = schema.NumericsOf(model::Side::kCandidate).size();
+  for (size_t i = 0; i < batch.candidates; ++i) {
+    (*probabilities)[i * tasks] = batch.candidate_numerics[i * numerics];
   }
   return {};
 }
 
-}  // namespace
-
-Status Rank(const RankInput& input, Random* random, RecommendResponse* response) {
+Status Choose(const RankInput& input, std::span<const float> probabilities, Random* random,
+              RecommendResponse* response) {
   response->model_version = input.model != nullptr ? input.model->version : kPopularityVersion;
   if (input.candidates.empty()) return {};
-  std::vector<float> probabilities;
-  HEED_RETURN_IF_ERROR(Score(input, &probabilities));
   const std::vector<float> scores =
       WeightedScores(input.schema, probabilities, input.candidates.size());
   const Slate slate = ChooseSlate(scores, input.request.limit, input.exploration, random);

@@ -1,6 +1,7 @@
 // The half of a decision that hosts and products share: score a batch, choose the slate, explain it.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,9 +32,14 @@ struct RankInput {
   double exploration;
 };
 
-// Fills items and model_version of `response`.
-// Without a model the score is the first numeric of the candidate's side, which in both live
-// schemas is the smoothed rate of its first task: plain popularity.
-Status Rank(const RankInput& input, Random* random, RecommendResponse* response);
+// [N, T] probabilities of all candidates of all requests of `batch`.
+// Without a model (null) the first task's is the first numeric of the candidate's side, which in both
+// live schemas is the smoothed rate of that task: plain popularity.
+Status Score(const infer::ServingModel* model, const model::Schema& schema,
+             const model::Batch& batch, std::vector<float>* probabilities);
+
+// Fills items and model_version of `response` from the request's rows of what Score gave.
+Status Choose(const RankInput& input, std::span<const float> probabilities, Random* random,
+              RecommendResponse* response);
 
 }  // namespace heed::decide

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <boost/json.hpp>
+#include <chrono>
 #include <random>
 #include <utility>
 #include <vector>
@@ -13,6 +13,12 @@
 namespace heed::engine {
 
 namespace json = boost::json;
+
+namespace {
+
+constexpr std::chrono::milliseconds kWriteEvery{5};
+
+}  // namespace
 
 std::string DecisionJson(std::string_view kind, const RecommendRequest& request,
                          const RecommendResponse& response) {
@@ -61,22 +67,26 @@ std::string DecisionLog::NewId(int64_t now_ts) {
 }
 
 void DecisionLog::Add(std::string_view tenant, std::string_view id, std::string text) {
+  bool first = false;
   {
     const std::lock_guard lock(mutex_);
-    if (queue_.size() >= kMaxQueued) {
+    if (queue_.size() + writing_.size() >= kMaxQueued) {
       ++dropped_;
       return;
     }
+    first = queue_.empty();
     queue_.push_back({std::string(tenant), std::string(id), std::move(text)});
   }
-  wake_.notify_one();
+  if (first) wake_.notify_one();
 }
 
 Result<std::string> DecisionLog::Get(std::string_view tenant, std::string_view id) const {
   {
     const std::lock_guard lock(mutex_);
-    for (auto entry = queue_.rbegin(); entry != queue_.rend(); ++entry) {
-      if (entry->id == id && entry->tenant == tenant) return entry->json;
+    for (const auto* entries : {&queue_, &writing_}) {
+      for (const Entry& entry : *entries) {
+        if (entry.id == id && entry.tenant == tenant) return entry.json;
+      }
     }
   }
   HEED_ASSIGN_OR_RETURN(const std::optional<std::string> text,
@@ -95,24 +105,37 @@ void DecisionLog::WriteLoop() {
   for (;;) {
     wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
     if (queue_.empty()) return;
-    // One tenant's run at the front is one write. The entries stay in the queue, and so readable,
-    // until the write is done.
-    const std::string tenant = queue_.front().tenant;
-    std::vector<store::Document> documents;
-    for (const Entry& entry : queue_) {
-      if (entry.tenant != tenant || documents.size() == 256) break;
-      documents.push_back({entry.id, entry.json});
-    }
+    // Not at once: woken for each decision, this thread would take the core from the one that has
+    // the answer to send.
+    wake_.wait_for(lock, kWriteEvery, [this] { return stopping_; });
+    writing_.swap(queue_);
     lock.unlock();
+    const size_t lost = Write();
+    lock.lock();
+    dropped_ += lost;
+    writing_.clear();
+  }
+}
+
+size_t DecisionLog::Write() {
+  size_t lost = 0;
+  for (size_t first = 0; first < writing_.size();) {
+    // One tenant's run is one write.
+    const std::string& tenant = writing_[first].tenant;
+    std::vector<store::Document> documents;
+    size_t end = first;
+    for (; end < writing_.size() && writing_[end].tenant == tenant && end - first < 256; ++end) {
+      documents.push_back({writing_[end].id, writing_[end].json});
+    }
     const Status written =
         documents_.Put(store::Collection::kDecisions, tenant, documents, /*sync=*/false);
-    lock.lock();
     if (!written.ok()) {
       spdlog::error("{} decisions not written: {}", documents.size(), written.ToString());
-      dropped_ += documents.size();
+      lost += documents.size();
     }
-    queue_.erase(queue_.begin(), queue_.begin() + static_cast<ptrdiff_t>(documents.size()));
+    first = end;
   }
+  return lost;
 }
 
 }  // namespace heed::engine

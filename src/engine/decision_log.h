@@ -3,12 +3,12 @@
 
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "heed/engine.h"
 
@@ -43,12 +43,14 @@ class DecisionLog {
     std::string tenant, id, json;
   };
   void WriteLoop();
+  size_t Write();  // writing_, which only the writer changes; how many were lost
 
   store::Documents documents_;
   const uint64_t boot_;  // tells this run's ids from an earlier run's
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Entry> queue_;  // an entry leaves only after it is written, so Get always finds it
+  std::vector<Entry> queue_;    // waits for the writer
+  std::vector<Entry> writing_;  // kept until it is written, so that Get always finds an entry
   uint64_t counter_ = 0, dropped_ = 0;
   bool stopping_ = false;
   std::thread writer_;

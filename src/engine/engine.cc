@@ -41,7 +41,10 @@ bool IsOrder(const event::Event& event) {
          std::holds_alternative<event::OrderRefund>(event.data);
 }
 
-Status CheckRequest(const RecommendRequest& request, const EngineOptions& options) {
+Status CheckRequest(Target target, const RecommendRequest& request, const EngineOptions& options) {
+  if (target == Target::kProducts && request.room.empty()) {
+    return InvalidArgument("is required", "/room");
+  }
   if (request.tenant.empty()) return InvalidArgument("must not be empty", "/tenant");
   if (request.user.empty()) return InvalidArgument("is required", "/user");
   if (request.limit == 0) return InvalidArgument("must be at least 1", "/limit");
@@ -53,12 +56,22 @@ Status CheckRequest(const RecommendRequest& request, const EngineOptions& option
   return {};
 }
 
+Result<kernels::Precision> PrecisionOf(const std::string& name) {
+  using kernels::Precision;
+  for (const Precision one : {Precision::kFp32, Precision::kBf16, Precision::kInt8}) {
+    if (name == kernels::PrecisionName(one)) return one;
+  }
+  return InvalidArgument("'" + name + "' is not fp32, bf16 or int8", "ranking_precision");
+}
+
 }  // namespace
 
 // Members in the order of construction: what a later one uses stands before it.
 struct Engine::Impl {
-  explicit Impl(const EngineOptions& engine_options)
-      : options(engine_options), model_files(engine_options.directory + "/models", kModelsKept) {}
+  Impl(const EngineOptions& engine_options, kernels::Precision ranking_precision)
+      : options(engine_options),
+        precision(ranking_precision),
+        model_files(engine_options.directory + "/models", kModelsKept, ranking_precision) {}
 
   ~Impl() {
     {
@@ -115,21 +128,25 @@ struct Engine::Impl {
     return request_counter.fetch_add(1, std::memory_order_relaxed) * 0x9E3779B97F4A7C15ull;
   }
 
-  Result<RecommendResponse> Decide(std::string_view kind, const RecommendRequest& request) const {
-    HEED_RETURN_IF_ERROR(CheckRequest(request, options));
-    const int64_t now_ts = clock.now_ms();
+  void Log(Target target, const RecommendRequest& request, RecommendResponse* response) const {
+    const int64_t started_us = clock.steady_us();
+    response->decision_id = decisions->NewId(response->ts);
+    decisions->Add(request.tenant, response->decision_id,
+                   engine::DecisionJson(target == Target::kHosts ? kHostModel : kProductModel,
+                                        request, *response));
+    response->stages.log_us = clock.steady_us() - started_us;
+  }
+
+  Result<RecommendResponse> Decide(Target target, const RecommendRequest& request) const {
+    HEED_RETURN_IF_ERROR(CheckRequest(target, request, options));
     Random random = NextRandom();
-    Result<RecommendResponse> response = kind == kHostModel
-                                             ? decider->Hosts(request, now_ts, &random)
-                                             : decider->Products(request, now_ts, &random);
-    if (!response.ok()) return response;
-    response.value().decision_id = decisions->NewId(now_ts);
-    decisions->Add(request.tenant, response.value().decision_id,
-                   engine::DecisionJson(kind, request, response.value()));
+    Result<RecommendResponse> response = decider->Decide(target, request, clock.now_ms(), &random);
+    if (response.ok()) Log(target, request, &response.value());
     return response;
   }
 
   const EngineOptions options;
+  const kernels::Precision precision;
   const Clock& clock = Clock::System();
   std::unique_ptr<store::Database> database;
   state::State state;
@@ -155,10 +172,11 @@ Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() = default;
 
 Result<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
+  HEED_ASSIGN_OR_RETURN(const kernels::Precision precision, PrecisionOf(options.ranking_precision));
   std::error_code made;
   std::filesystem::create_directories(options.directory, made);
   if (made) return IoError(options.directory + ": " + made.message());
-  auto impl = std::make_unique<Impl>(options);
+  auto impl = std::make_unique<Impl>(options, precision);
   HEED_ASSIGN_OR_RETURN(impl->database,
                         store::Database::Open({.directory = options.directory + "/store"}));
   auto snapshots = std::make_unique<store::Snapshots>(*impl->database, options.snapshots_kept);
@@ -248,12 +266,30 @@ Result<RecordResult> Engine::Record(std::vector<event::Event> events) {
 }
 
 Result<RecommendResponse> Engine::RecommendHosts(const RecommendRequest& request) const {
-  return impl_->Decide(kHostModel, request);
+  return impl_->Decide(Target::kHosts, request);
 }
 
 Result<RecommendResponse> Engine::RecommendProducts(const RecommendRequest& request) const {
-  if (request.room.empty()) return InvalidArgument("is required", "/room");
-  return impl_->Decide(kProductModel, request);
+  return impl_->Decide(Target::kProducts, request);
+}
+
+void Engine::RecommendTogether(
+    Target target, const std::function<const RecommendRequest*()>& next,
+    const std::function<void(const RecommendRequest&, Result<RecommendResponse>)>& done) const {
+  Random random = impl_->NextRandom();
+  const auto next_good = [&]() -> const RecommendRequest* {
+    while (const RecommendRequest* request = next()) {
+      Status status = CheckRequest(target, *request, impl_->options);
+      if (status.ok()) return request;
+      done(*request, std::move(status));
+    }
+    return nullptr;
+  };
+  impl_->decider->Together(target, impl_->clock.now_ms(), &random, next_good,
+                           [&](const RecommendRequest& request, Result<RecommendResponse> made) {
+                             if (made.ok()) impl_->Log(target, request, &made.value());
+                             done(request, std::move(made));
+                           });
 }
 
 Result<std::string> Engine::GetDecision(std::string_view tenant,
@@ -321,10 +357,8 @@ Result<TrainReport> Engine::Train(const std::function<bool(const TrainProgress&)
                           engine::TrainRanker(job.pool, job.name, impl_->options.seed, report));
     HEED_ASSIGN_OR_RETURN(const std::string version,
                           impl_->model_files.Save(job.name, *trained.ranker));
-    auto model = std::make_shared<infer::ServingModel>();
-    model->version = version;
-    model->ranker = std::move(trained.ranker);
-    job.handle.Publish(std::move(model));
+    job.handle.Publish(
+        infer::ServingModel::Make(version, std::move(trained.ranker), impl_->precision));
     result.models.push_back({job.name, version, trained.samples, std::move(trained.quality)});
   }
   result.seconds = seconds();
@@ -359,6 +393,17 @@ EngineStats Engine::Stats() const {
   stats.products = impl_->state.Count(state::Kind::kProduct);
   stats.live_rooms =
       impl_->state.CountLiveRooms(impl_->clock.now_ms(), impl_->options.room_silent_ms);
+  const auto caches = [&stats](const char* name, const infer::ModelHandle& handle) {
+    const auto model = handle.Get();
+    if (model == nullptr || model->compiled == nullptr) return;
+    const auto add = [&](const char* rows, const infer::CompiledRanker::CacheUse& use) {
+      stats.row_caches.push_back({name, rows, use.hits, use.misses, use.entries, use.bytes});
+    };
+    add("items", model->compiled->items());
+    add("tokens", model->compiled->tokens());
+  };
+  caches(kHostModel, impl_->host_model);
+  caches(kProductModel, impl_->product_model);
   return stats;
 }
 

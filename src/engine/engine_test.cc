@@ -140,6 +140,18 @@ TEST_F(EngineTest, RequestsAreCheckedByField) {
   EXPECT_EQ(engine_->RecommendProducts(request).status().field(), "/room");
 }
 
+TEST_F(EngineTest, AnUnknownPrecisionIsRefusedByName) {
+  for (const char* known : {"bf16", "int8", "fp32"}) {
+    options_.ranking_precision = known;
+    Reopen();
+  }
+  engine_.reset();
+  options_.ranking_precision = "int4";
+  const auto engine = Engine::Open(options_);
+  ASSERT_FALSE(engine.ok());
+  EXPECT_EQ(engine.status().field(), "ranking_precision");
+}
+
 TEST_F(EngineTest, TrainingOnNextToNothingSaysSo) {
   ASSERT_TRUE(engine_->Record(Evening()).ok());
   const Result<TrainReport> report = engine_->Train({});

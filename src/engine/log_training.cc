@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "infer/compiled_ranker.h"
 #include "train/evaluate.h"
 #include "train/trainer.h"
 
@@ -15,7 +16,8 @@ namespace heed::engine {
 namespace {
 
 constexpr size_t kMinExamples = 1'000;
-constexpr size_t kMinPositives = 50;  // of the first task
+constexpr ptrdiff_t kCalibrationRows = 4'096;  // the newest, for the ranges of int8
+constexpr size_t kMinPositives = 50;           // of the first task
 
 model::RankerConfig ConfigFor(const model::Schema& schema) {
   model::RankerConfig config;
@@ -72,7 +74,17 @@ Result<TrainedRanker> TrainRanker(const train::ExamplePool& pool, const std::str
                               metrics.pcoc, static_cast<uint64_t>(metrics.rows),
                               static_cast<uint64_t>(metrics.positives)});
   }
-  result.ranker = std::move(trained.ranker);
+  // Kept in the file, so that the model can serve in int8 whenever it is asked to.
+  const std::vector<uint32_t>& rows = pool.samples_of(train::Split::kTrain);
+  std::vector<uint32_t> newest(rows.end() - std::min<ptrdiff_t>(std::ssize(rows), kCalibrationRows),
+                               rows.end());
+  std::vector<model::Batch> calibration(1);
+  pool.FillBatch({}, newest, &calibration[0]);
+  std::shared_ptr<model::Ranker> ranker = std::move(trained.ranker);
+  HEED_ASSIGN_OR_RETURN(std::vector<float> ranges,
+                        infer::CompiledRanker::MeasureRanges(ranker, calibration));
+  ranker->SetActivationRanges(std::move(ranges));
+  result.ranker = std::move(ranker);
   return result;
 }
 

@@ -78,10 +78,7 @@ std::shared_ptr<const infer::ServingModel> ModelFiles::LoadNewest(
       spdlog::error("model {} is refused: it was trained for other features; train again", version);
       continue;
     }
-    auto model = std::make_shared<infer::ServingModel>();
-    model->version = version;
-    model->ranker = std::move(ranker).value();
-    return model;
+    return infer::ServingModel::Make(version, std::move(ranker).value(), precision_);
   }
   return nullptr;
 }

@@ -14,7 +14,8 @@ namespace heed::engine {
 // Thread-compatible.
 class ModelFiles {
  public:
-  ModelFiles(std::string directory, size_t keep) : directory_(std::move(directory)), keep_(keep) {}
+  ModelFiles(std::string directory, size_t keep, kernels::Precision precision)
+      : directory_(std::move(directory)), keep_(keep), precision_(precision) {}
 
   // Writes the next version whole (temporary name, sync, rename), removes all but the newest `keep`,
   // and returns the version, "hosts-000002".
@@ -29,6 +30,7 @@ class ModelFiles {
  private:
   std::string directory_;
   size_t keep_;
+  kernels::Precision precision_;  // of what LoadNewest serves
 };
 
 }  // namespace heed::engine

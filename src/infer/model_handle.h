@@ -1,21 +1,35 @@
 // The model that serves, swapped whole while requests run.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
+#include <thread>
 #include <utility>
 
+#include "infer/compiled_ranker.h"
 #include "model/ranker.h"
 
 namespace heed::infer {
 
 struct ServingModel {
   std::string version;  // "hosts-000001"
-  std::unique_ptr<const model::Ranker> ranker;
+  std::shared_ptr<const model::Ranker> ranker;
+  // The ranker compiled, with rows of its own cached; null when it has no compiled form.
+  std::unique_ptr<const CompiledRanker> compiled;
+
+  // Compiles; int8 by the ranges the ranker carries, fp32 where it carries none, which is logged. A
+  // ranker without a compiled form serves through Ranker::Forward, which is logged, too.
+  static std::shared_ptr<const ServingModel> Make(
+      std::string version, std::shared_ptr<const model::Ranker> ranker,
+      kernels::Precision precision = kernels::Precision::kFp32);
+  // probabilities [N, T], calibrated. Thread-safe.
+  Status Score(const model::Batch& batch, std::span<float> probabilities) const;
 };
 
-// Thread-safe. A request keeps the model it began with; the old one goes when its last request ends.
+// Thread-safe. A request keeps the model it began with.
 // (A mutex, not std::atomic<std::shared_ptr>: GCC 12's hides its lock from the thread sanitizer, and
 // one uncontended lock a request does not show.)
 class ModelHandle {
@@ -25,12 +39,16 @@ class ModelHandle {
     const std::lock_guard lock(mutex_);
     return model_;
   }
+  // Later Gets see `model`. Returns when the last request has left the old one, which is freed here:
+  // giving gigabytes of tables back takes long, and no request shall pay for it. Not for a thread
+  // that answers requests.
   void Publish(std::shared_ptr<const ServingModel> model) {
     {
       const std::lock_guard lock(mutex_);
       model_.swap(model);
     }
-    // The old model, if this was its last user, is freed here, outside the lock.
+    // Nobody can Get the old one any more, so the count only falls.
+    while (model.use_count() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 
  private:

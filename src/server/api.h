@@ -21,6 +21,7 @@ struct Api {
   Metrics& metrics;
   Counter events_stored, events_duplicate, events_refused, events_shed;
   Histogram record_seconds, recommend_seconds;
+  Histogram parse_stage, state_stage, score_stage, choose_stage, log_stage;
   std::atomic<bool> draining{false};  // /readyz says no while the server stops
 };
 
@@ -38,6 +39,9 @@ void AddStatusRoutes(Api& api, std::vector<Route>* routes);     // health, metri
 // "default". kPermissionDenied, naming `field`, when the key is bound to another.
 Result<std::string> TenantFor(const Principal& principal, const std::string& wanted,
                               const char* field);
+
+// Where the time of recommendations goes: one histogram, heed_recommend_stage_seconds, by stage.
+Histogram AddStage(Metrics& metrics, const char* stage);
 
 // Embedded at build time.
 extern const char* const kOpenApi;

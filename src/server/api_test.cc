@@ -384,8 +384,63 @@ TEST_F(ApiTest, MetricsCountEvents) {
   for (const char* line :
        {"heed_events_total{result=\"stored\"} 13\n", "heed_events_total{result=\"duplicate\"} 1\n",
         "heed_events_total{result=\"refused\"} 1\n", "heed_log_sequence 13\n",
-        "heed_state_sequence 13\n", "heed_live_rooms 3\n"})
+        "heed_state_sequence 13\n", "heed_live_rooms 3\n",
+        "heed_row_cache_entries{model=\"hosts\",rows=\"items\"} 0\n"})
     EXPECT_NE(text.find(line), std::string::npos) << line << text;
+}
+
+TEST_F(ApiTest, ADeadlineIsChecked) {
+  Evening();
+  EXPECT_EQ(Do("POST", "/v1/recommend/hosts", R"({"user":"u1","deadline_ms":10000})").status, 200);
+  const Answer wrong = Do("POST", "/v1/recommend/hosts", R"({"user":"u1","deadline_ms":0})");
+  EXPECT_EQ(wrong.status, 400);
+  EXPECT_EQ(wrong.Text("field"), "/deadline_ms");
+}
+
+// One worker, and before the request with the deadline some that take it far longer than that.
+TEST_F(ApiTest, ARequestWhoseDeadlinePassesInTheQueueIs503) {
+  config_.server.rank_threads = 1;
+  config_.server.rank_queue = 1'000;
+  config_.server.recommend_deadline_ms = 60'000;  // of those before it, under a sanitizer too
+  config_.engine.max_candidates = 20'000;
+  Evening();
+  std::string slow = R"({"user":"u1","explain":true,"candidates":["h1","h2","h3")";
+  for (int i = 0; i < 15'000; ++i) slow += ",\"nobody" + std::to_string(i) + '"';
+  slow += "]}";
+  std::vector<std::unique_ptr<RawClient>> before;
+  for (int i = 0; i < 20; ++i) {
+    before.push_back(std::make_unique<RawClient>(server_->port()));
+    before.back()->Send(Post("/v1/recommend/hosts", slow));
+  }
+  RawClient client(server_->port());
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  client.Send(Post("/v1/recommend/hosts", R"({"user":"u1","deadline_ms":1})"));
+  const auto late = client.Read();
+  ASSERT_TRUE(late.has_value());
+  EXPECT_EQ(late->status, 503) << late->body;
+  EXPECT_FALSE(late->Header("Retry-After").empty());
+  EXPECT_NE(late->body.find("deadline"), std::string::npos) << late->body;
+  for (const auto& each : before) EXPECT_EQ(each->Read()->status, 200);
+}
+
+TEST_F(ApiTest, MetricsTellWhereTheTimeOfARecommendationGoes) {
+  Evening();
+  ASSERT_EQ(Do("POST", "/v1/recommend/hosts", R"({"user":"u1"})").status, 200);
+  ASSERT_EQ(Do("POST", "/v1/recommend/hosts", R"({"user":1})").status, 400);
+  auto client = HttpClient::Connect("127.0.0.1", server_->port());
+  const auto text = [&] { return client.value().Request("GET", "/metrics", "").value().body; };
+  for (const char* stage : {"state", "score", "choose", "log", "write"}) {
+    const std::string line =
+        std::string("heed_recommend_stage_seconds_count{stage=\"") + stage + "\"} 1\n";
+    // An answer can be read a moment before its writing is counted.
+    for (int tries = 0; tries < 100 && text().find(line) == std::string::npos; ++tries)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    EXPECT_NE(text().find(line), std::string::npos) << line << text();
+  }
+  for (const char* line : {"heed_recommend_stage_seconds_count{stage=\"queue\"} 2\n",
+                           "heed_recommend_stage_seconds_count{stage=\"parse\"} 2\n",
+                           "heed_recommend_waiting 0\n", "heed_recommend_shed_total 0\n"})
+    EXPECT_NE(text().find(line), std::string::npos) << line;
 }
 
 TEST_F(ApiTest, TrainingWithoutEnoughEventsSaysSo) {

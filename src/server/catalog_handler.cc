@@ -141,7 +141,7 @@ void AddCatalogRoutes(Api& api, std::vector<Route>* routes) {
       route.pattern = std::string("/v1/catalog/") + name + (entry.one ? "/{id}" : "");
       route.scope = entry.method == Method::kGet ? "catalog:read" : "catalog:write";
       route.body = entry.body;
-      route.blocking = true;
+      route.lane = Lane::kDisk;
       route.query = {"tenant"};
       if (entry.function == List) route.query = {"tenant", "limit", "cursor"};
       const Function function = entry.function;

@@ -52,6 +52,16 @@ std::vector<Field> Describe(Config& config) {
        "heed keys create"},
       {"server", "port", &s.port, "0 takes any free port and prints it.", 0, 65'535},
       {"server", "threads", &s.threads, "Threads that read requests; 0 is one per core.", 0, 256},
+      {"server", "rank_threads", &s.rank_threads, "Threads that rank; 0 is one per core.", 0, 256},
+      {"server", "rank_queue", &s.rank_queue,
+       "Rankings that may wait for one of these threads; one more is answered 503 with the time\n"
+       "after which to try again. It bounds the wait: 32 at 2 ms each are 64 ms.",
+       1, 100'000},
+      {"server", "recommend_deadline_ms", &s.recommend_deadline_ms,
+       "A ranking that is not ready so long after its request came is given up with 503; a "
+       "request\n"
+       "may name its own as deadline_ms. 0 is none.",
+       0, 600'000},
       {"server", "tls_certificate", &s.tls_certificate,
        "PEM files: the certificate with its chain, and its key. Both or neither."},
       {"server", "tls_key", &s.tls_key, ""},
@@ -91,6 +101,12 @@ std::vector<Field> Describe(Config& config) {
       {"engine", "max_candidates", &e.max_candidates, "Candidates a request may name.", 1, 100'000},
       {"engine", "found_candidates", &e.found_candidates,
        "Candidates looked for when a request names none.", 1, 100'000},
+      {"engine", "batch_candidates", &e.batch_candidates,
+       "Rankings that wait for one thread are scored together up to so many candidates; none is\n"
+       "delayed for it. It pays for small ones: at 10 candidates a quarter more an overloaded "
+       "second, at\n"
+       "100 nothing. 0 scores each alone.",
+       0, 100'000},
       {"engine", "max_queued_events", &e.max_queued_events,
        "Events waiting to be written; over it new ones are refused with 429.", 1, 100'000'000},
       {"engine", "snapshot_every_events", &e.snapshot_every_events,
@@ -99,6 +115,13 @@ std::vector<Field> Describe(Config& config) {
        "many such snapshots are kept.",
        1'000, 1e12},
       {"engine", "snapshots_kept", &e.snapshots_kept, "", 1, 1'000},
+      {"engine",
+       "ranking_precision",
+       &e.ranking_precision,
+       "What live models compute in: fp32, bf16 or int8; see docs/precision.md.",
+       0,
+       kUnbounded,
+       {"fp32", "bf16", "int8"}},
       {"engine", "exploration", &e.exploration,
        "Share of slates whose last place is given to chance, with its probability logged.", 0, 1},
       {"engine", "seed", &e.seed, "Of that chance.", 0, 9e18},

@@ -16,8 +16,11 @@ namespace heed {
 
 struct ServerConfig {
   std::string address = "127.0.0.1";
-  int64_t port = 7600;  // 0: any free one
-  int64_t threads = 0;  // 0: one per core
+  int64_t port = 7600;                    // 0: any free one
+  int64_t threads = 0;                    // 0: one per core
+  int64_t rank_threads = 0;               // 0: one per core
+  int64_t rank_queue = 32;                // waiting for one of them
+  int64_t recommend_deadline_ms = 1'000;  // 0: none
   std::string tls_certificate;
   std::string tls_key;
   int64_t max_connections = 1'024;

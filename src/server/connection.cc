@@ -267,12 +267,14 @@ class StreamConnection final : public Connection {
       response = std::exchange(answer_, nullptr)();
     }
     if (server_.draining) keep_alive = false;
+    const int64_t ready_us = response.ready_us;
     const Dispatcher::Wire wire =
         server_.dispatcher.Finish(*request, std::move(response), keep_alive);
     Enter(Phase::kWriting, config().write_timeout_ms);
     const std::array<asio::const_buffer, 2> parts = {asio::buffer(wire.head),
                                                      asio::buffer(wire.body)};
     auto [error, count] = co_await asio::async_write(stream_, parts, kTuple);
+    if (!error) server_.dispatcher.Sent(ready_us);
     co_return !error && !aborted_;
   }
 

@@ -1,6 +1,8 @@
 #include "server/dispatcher.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -9,20 +11,26 @@
 #include <boost/asio/thread_pool.hpp>
 #include <ctime>
 #include <random>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "server/api.h"
 #include "server/gzip.h"
 #include "server/problem.h"
+#include "server/rank_workers.h"
 
 namespace heed::server {
 namespace {
 
-// Two: a training run or a slow disk then leaves one for the rest.
-constexpr size_t kWorkers = 2;
+// Two: a slow read then leaves one for the rest.
+constexpr size_t kDiskThreads = 2;
+// One trains, the other tells whoever comes meanwhile that it does.
+constexpr size_t kTrainThreads = 2;
+constexpr int kTrainNice = 10;
 constexpr size_t kWorthPacking = 1'024;
 
 std::string Lower(std::string_view text) {
@@ -103,6 +111,19 @@ std::string_view HttpDate() {
   return text.data();
 }
 
+// Training takes what cores the answers leave. In Linux priority is a thread's own, and threads it
+// starts inherit it.
+void LowerThisThread() {
+  thread_local const int lowered =
+      ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kTrainNice);
+  static_cast<void>(lowered);  // refused: training is then only less polite
+}
+
+size_t CoresUnless(int64_t configured) {
+  return configured > 0 ? static_cast<size_t>(configured)
+                        : std::max(1u, std::thread::hardware_concurrency());
+}
+
 }  // namespace
 
 struct Dispatcher::Impl {
@@ -114,7 +135,10 @@ struct Dispatcher::Impl {
   Counter bytes_in, bytes_out;
   int64_t access_every = 0;
   std::atomic<uint64_t> requests{0};
-  boost::asio::thread_pool workers{kWorkers};
+  Counter shed;
+  Histogram queue_seconds, write_seconds;
+  boost::asio::thread_pool disk{kDiskThreads}, train{kTrainThreads};
+  std::unique_ptr<RankWorkers> rank;
 };
 
 Dispatcher::Dispatcher(Router router, const ServerConfig& config, int64_t access_every,
@@ -138,9 +162,24 @@ Dispatcher::Dispatcher(Router router, const ServerConfig& config, int64_t access
   impl_->bytes_in =
       metrics.AddCounter("heed_http_body_bytes_in_total", "Request bodies, unpacked.");
   impl_->bytes_out = metrics.AddCounter("heed_http_body_bytes_out_total", "Response bodies, sent.");
+  impl_->shed = metrics.AddCounter("heed_recommend_shed_total",
+                                   "Recommendations refused because the queues were full.");
+  impl_->queue_seconds = AddStage(metrics, "queue");
+  impl_->write_seconds = AddStage(metrics, "write");
+  impl_->rank = std::make_unique<RankWorkers>(
+      CoresUnless(config.rank_threads), static_cast<size_t>(config.rank_queue),
+      [this](QueuedRequest first, const TakeRequest& more) { RunQueued(std::move(first), more); });
+  const Gauge waiting =
+      metrics.AddGauge("heed_recommend_waiting", "Recommendations waiting for a ranking thread.");
+  metrics.BeforeScrape(
+      [waiting, &rank = *impl_->rank] { waiting.Set(static_cast<double>(rank.waiting())); });
 }
 
-Dispatcher::~Dispatcher() { impl_->workers.join(); }
+Dispatcher::~Dispatcher() {
+  impl_->rank.reset();
+  impl_->disk.join();
+  impl_->train.join();
+}
 
 Dispatcher::Admission Dispatcher::Broken(int http_status, std::string detail) const {
   Admission out;
@@ -205,7 +244,9 @@ std::optional<Response> Dispatcher::Check(Request& request) const {
     request.params.push_back(std::move(*decoded));
   }
   if (std::optional<Response> refusal = CheckQuery(request, query)) return refusal;
-  return CheckBody(request);
+  if (std::optional<Response> refusal = CheckBody(request)) return refusal;
+  if (match.route->lane == Lane::kRank && impl_->rank->full()) return Shed(request);
+  return std::nullopt;
 }
 
 std::optional<Response> Dispatcher::CheckCaller(Request& request) const {
@@ -288,27 +329,72 @@ std::optional<Response> Dispatcher::CheckBody(const Request& request) const {
                         : "send application/json, in UTF-8");
 }
 
+Response Dispatcher::Shed(const Request& request) const {
+  impl_->shed.Add();
+  return RefuseUntil(request, impl_->rank->RetryAfterSeconds(),
+                     "more recommendations are waiting than can be answered soon");
+}
+
 void Dispatcher::Handle(const std::shared_ptr<Request>& request, const Reply& reply) {
-  const auto run = [this, request, reply] {
-    try {
-      const std::string encoding = Lower(Trim(request->head.content_encoding));
-      if (encoding == "gzip" || encoding == "x-gzip") {
-        Result<std::string> body =
-            Gunzip(request->body, static_cast<size_t>(config_.max_decompressed_bytes));
-        if (!body.ok()) return reply.Send(Refuse(*request, body.status()));
-        request->body = std::move(body).value();
-      }
-      impl_->bytes_in.Add(request->body.size());
-      request->route->handler(request, reply);
-    } catch (const std::exception& error) {  // out of memory, or a bug: one request's loss
-      reply.Send(Refuse(*request, Status(Code::kInternal, error.what())));
-    }
-  };
-  if (request->route->blocking) {
-    boost::asio::post(impl_->workers, run);
-  } else {
-    run();
+  switch (request->route->lane) {
+    case Lane::kConnection: return Run(request, reply);
+    case Lane::kDisk:
+      return boost::asio::post(impl_->disk, [this, request, reply] { Run(request, reply); });
+    case Lane::kTrain:
+      return boost::asio::post(impl_->train, [this, request, reply] {
+        LowerThisThread();
+        Run(request, reply);
+      });
+    case Lane::kRank:
+      // There may have been a place when the head came, and none now.
+      if (!impl_->rank->TryPush({request, reply, Clock::System().steady_us()}))
+        reply.Send(Shed(*request));
   }
+}
+
+void Dispatcher::Run(const std::shared_ptr<Request>& request, const Reply& reply) const {
+  try {
+    if (const Status unpacked = Unpack(*request); !unpacked.ok())
+      return reply.Send(Refuse(*request, unpacked));
+    request->route->handler(request, reply);
+  } catch (const std::exception& error) {  // out of memory, or a bug: one request's loss
+    reply.Send(Refuse(*request, Status(Code::kInternal, error.what())));
+  }
+}
+
+void Dispatcher::RunQueued(QueuedRequest first, const TakeRequest& more) const {
+  const Route& route = *first.request->route;
+  std::optional<QueuedRequest> next = std::move(first);
+  const auto take = [&]() -> std::optional<QueuedRequest> {
+    for (; next || (next = more()); next.reset()) {
+      impl_->queue_seconds.Observe(
+          static_cast<double>(Clock::System().steady_us() - next->queued_us) * 1e-6);
+      const Status unpacked = Unpack(*next->request);
+      if (unpacked.ok()) return std::exchange(next, std::nullopt);
+      next->reply.Send(Refuse(*next->request, unpacked));
+    }
+    return std::nullopt;
+  };
+  try {
+    route.queue_handler(take);
+  } catch (const std::exception& error) {  // the replies it holds answer 500 as they go
+    spdlog::error("{}: {}", route.pattern, error.what());
+  }
+}
+
+Status Dispatcher::Unpack(Request& request) const {
+  const std::string encoding = Lower(Trim(request.head.content_encoding));
+  if (encoding == "gzip" || encoding == "x-gzip") {
+    HEED_ASSIGN_OR_RETURN(
+        request.body, Gunzip(request.body, static_cast<size_t>(config_.max_decompressed_bytes)));
+  }
+  impl_->bytes_in.Add(request.body.size());
+  return {};
+}
+
+void Dispatcher::Sent(int64_t ready_us) const {
+  if (ready_us == 0) return;
+  impl_->write_seconds.Observe(static_cast<double>(Clock::System().steady_us() - ready_us) * 1e-6);
 }
 
 Dispatcher::Wire Dispatcher::Finish(const Request& request, Response response,

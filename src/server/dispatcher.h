@@ -22,7 +22,7 @@ class Dispatcher {
   // `keys` and `metrics` must outlive it. `access_every`: LogConfig.
   Dispatcher(Router router, const ServerConfig& config, int64_t access_every, const KeyStore& keys,
              Metrics& metrics);
-  // Waits for handlers on worker threads.
+  // Runs what waits for worker threads, and waits for it.
   ~Dispatcher();
 
   struct Admission {
@@ -35,7 +35,8 @@ class Dispatcher {
   // A request whose head could not even be read: `http_status` with `detail`.
   Admission Broken(int http_status, std::string detail) const;
 
-  // Unpacks the body and hands the request to its handler. An exception in it is a 500.
+  // Unpacks the body and hands the request to its handler, on the thread its route asks for; 503
+  // when that has no place left. An exception in the handler is a 500.
   void Handle(const std::shared_ptr<Request>& request, const Reply& reply);
 
   struct Wire {
@@ -43,11 +44,18 @@ class Dispatcher {
   };
   // Compresses where asked and worth it, counts, and writes the access line.
   Wire Finish(const Request& request, Response response, bool keep_alive) const;
+  // The last byte of an answer with this ready_us has been taken by the operating system.
+  void Sent(int64_t ready_us) const;
 
   const ServerConfig& config() const { return config_; }
 
  private:
   struct Impl;
+  void Run(const std::shared_ptr<Request>& request, const Reply& reply) const;
+  void RunQueued(QueuedRequest first, const TakeRequest& more) const;
+  // Replaces a compressed body by what it says.
+  Status Unpack(Request& request) const;
+  Response Shed(const Request& request) const;
   std::optional<Response> Check(Request& request) const;
   std::optional<Response> CheckCaller(Request& request) const;
   std::optional<Response> CheckQuery(Request& request, std::string_view query) const;

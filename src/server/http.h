@@ -65,6 +65,7 @@ struct Response {
   std::string content_type = "application/json";
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
+  int64_t ready_us = 0;  // steady clock, when the answer itself was known; 0: nobody asks
 };
 
 // The way back to the connection. Copies share one answer: the first one counts, later ones are
@@ -83,8 +84,21 @@ class Reply {
   std::shared_ptr<State> state_;
 };
 
+// A request in a queue, with the way back.
+struct QueuedRequest {
+  std::shared_ptr<Request> request;
+  Reply reply;
+  int64_t queued_us = 0;  // steady clock
+};
+
 // Called with the whole body; replies once, now or later, from any thread.
 using Handler = std::function<void(const std::shared_ptr<const Request>&, const Reply&)>;
+
+// The next request that waits for a queue's thread; none: nothing does.
+using TakeRequest = std::function<std::optional<QueuedRequest>()>;
+// For requests that may be worked on together: takes one and, while it has use for them, further
+// ones, and replies to each.
+using QueueHandler = std::function<void(const TakeRequest&)>;
 
 // %41 → A; nullopt for a broken escape or an escaped NUL.
 std::optional<std::string> PercentDecode(std::string_view text, bool plus_is_space);

@@ -81,7 +81,7 @@ void AddModelRoutes(Api& api, std::vector<Route>* routes) {
   models.method = Method::kGet;
   models.pattern = "/v1/models";
   models.scope = "models";
-  models.blocking = true;  // reads a directory
+  models.lane = Lane::kDisk;
   models.handler = [&api](const std::shared_ptr<const Request>&, const Reply& reply) {
     reply.Send(Models(api));
   };
@@ -90,7 +90,7 @@ void AddModelRoutes(Api& api, std::vector<Route>* routes) {
   train.method = Method::kPost;
   train.pattern = "/v1/train";
   train.scope = "models";
-  train.blocking = true;
+  train.lane = Lane::kTrain;
   train.handler = [&api](const std::shared_ptr<const Request>& request, const Reply& reply) {
     reply.Send(Train(api, *request));
   };

@@ -33,7 +33,6 @@ constexpr Kind kKinds[] = {
     {500, "internal", "Internal error"},
     {501, "not-implemented", "Not implemented"},
     {503, "unavailable", "Not available now; try again"},
-    {504, "deadline-exceeded", "The answer took too long"},
     {505, "version-not-supported", "The HTTP version is not supported"},
 };
 
@@ -71,7 +70,7 @@ int HttpStatus(Code code) {
     case Code::kConflict: return 409;
     case Code::kTooLarge: return 413;
     case Code::kOverloaded: return 429;
-    case Code::kDeadlineExceeded: return 504;
+    case Code::kDeadlineExceeded:  // not 504, which is a gateway's word about another server
     case Code::kIo:  // a disk that refuses may take the next write, or another node may
     case Code::kUnavailable: return 503;
     case Code::kCorruption:
@@ -91,7 +90,8 @@ Response ProblemResponse(const Problem& problem) {
   AppendMember(out.body, "request_id", problem.request_id);
   if (!problem.members.empty()) out.body += "," + problem.members;
   out.body += "}";
-  if (problem.status == 429 || problem.status == 503) out.headers.emplace_back("Retry-After", "1");
+  if (problem.status == 429 || problem.status == 503)
+    out.headers.emplace_back("Retry-After", std::to_string(problem.retry_after_s));
   if (problem.status == 401) out.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"heed\"");
   return out;
 }
@@ -103,14 +103,29 @@ Response Refuse(const Request& request, const Status& status, std::string member
     spdlog::error("request {}: {}", request.id, status.ToString());
     detail = kHidden;
   }
-  return ProblemResponse({http_status, std::move(detail), status.field(), request.path, request.id,
-                          std::move(members)});
+  return ProblemResponse({.status = http_status,
+                          .detail = std::move(detail),
+                          .field = status.field(),
+                          .instance = request.path,
+                          .request_id = request.id,
+                          .members = std::move(members)});
 }
 
 Response RefuseHttp(const Request& request, int http_status, std::string detail,
                     std::string field) {
-  return ProblemResponse(
-      {http_status, std::move(detail), std::move(field), request.path, request.id, {}});
+  return ProblemResponse({.status = http_status,
+                          .detail = std::move(detail),
+                          .field = std::move(field),
+                          .instance = request.path,
+                          .request_id = request.id});
+}
+
+Response RefuseUntil(const Request& request, int64_t retry_after_s, std::string detail) {
+  return ProblemResponse({.status = 503,
+                          .detail = std::move(detail),
+                          .instance = request.path,
+                          .request_id = request.id,
+                          .retry_after_s = retry_after_s});
 }
 
 void AppendProblem(std::string& out, const Status& status) {

@@ -17,7 +17,8 @@ struct Problem {
   std::string field;     // JSON pointer into the body, or "?name" for a query parameter
   std::string instance;  // the request's path
   std::string request_id;
-  std::string members;  // further members as JSON text, `"errors":[…]`; may be empty
+  int64_t retry_after_s = 1;  // for 429 and 503
+  std::string members;        // further members as JSON text, `"errors":[…]`; may be empty
 };
 
 // {"type":…,"title":…,"status":…,"detail":…,"field":…,"instance":…,"request_id":…}, without what is
@@ -30,6 +31,8 @@ Response Refuse(const Request& request, const Status& status, std::string member
 // For refusals that are HTTP's own (405, 415, …).
 Response RefuseHttp(const Request& request, int http_status, std::string detail,
                     std::string field = {});
+// 503, to come back after so many seconds.
+Response RefuseUntil(const Request& request, int64_t retry_after_s, std::string detail);
 
 // The problem of one element inside a result list: type, title, status, detail, field.
 void AppendProblem(std::string& out, const Status& status);

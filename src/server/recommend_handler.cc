@@ -1,4 +1,6 @@
 // POST /v1/recommend/{hosts,products} and GET /v1/decisions/{id}.
+#include <algorithm>
+#include <deque>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,19 +14,23 @@ namespace heed::server {
 namespace {
 
 constexpr int64_t kMaxLimit = 500;
+constexpr int64_t kMaxDeadlineMs = 600'000;
 
-Result<RecommendRequest> ReadRequest(const Api& api, const Request& request, bool products) {
+Result<RecommendRequest> ReadRequest(const Api& api, const Request& request, Target target) {
   HEED_ASSIGN_OR_RETURN(const boost::json::value body, ParseJson(request.body));
   ObjectReader reader(body);
   RecommendRequest out;
   const std::string tenant = reader.Text("tenant", /*required=*/false);
   out.user = reader.Text("user", /*required=*/true);
-  if (products) out.room = reader.Text("room", /*required=*/true);
+  if (target == Target::kProducts) out.room = reader.Text("room", /*required=*/true);
   // One over the limit is read, so that the engine's refusal can say how many are allowed.
   out.candidates = reader.Texts("candidates", api.config.max_body_bytes);
   out.limit = static_cast<size_t>(reader.Integer("limit", 10, 1, kMaxLimit));
   out.explain = reader.Flag("explain", false);
+  const int64_t deadline_ms =
+      reader.Integer("deadline_ms", api.config.recommend_deadline_ms, 1, kMaxDeadlineMs);
   HEED_RETURN_IF_ERROR(reader.Finish());
+  if (deadline_ms > 0) out.deadline_us = request.started_us + deadline_ms * 1000;
   HEED_ASSIGN_OR_RETURN(out.tenant, TenantFor(request.principal, tenant, "/tenant"));
   return out;
 }
@@ -107,18 +113,50 @@ std::string ResponseJson(const RecommendResponse& response, bool explain) {
   return out;
 }
 
-void HandleRecommend(Api& api, bool products, const Request& request, const Reply& reply) {
-  const Result<RecommendRequest> wanted = ReadRequest(api, request, products);
-  if (!wanted.ok()) return reply.Send(Refuse(request, wanted.status()));
-  const int64_t started_us = Clock::System().steady_us();
-  const Result<RecommendResponse> response = products ? api.engine.RecommendProducts(wanted.value())
-                                                      : api.engine.RecommendHosts(wanted.value());
-  api.recommend_seconds.Observe(static_cast<double>(Clock::System().steady_us() - started_us) *
-                                1e-6);
-  if (!response.ok()) return reply.Send(Refuse(request, response.status()));
-  Response out;
-  out.body = ResponseJson(response.value(), wanted.value().explain);
-  reply.Send(std::move(out));
+double Seconds(int64_t us) { return static_cast<double>(us) * 1e-6; }
+
+void ObserveStages(const Api& api, const StageTimes& stages) {
+  api.state_stage.Observe(Seconds(stages.state_us));
+  api.score_stage.Observe(Seconds(stages.score_us));
+  api.choose_stage.Observe(Seconds(stages.choose_us));
+  api.log_stage.Observe(Seconds(stages.log_us));
+}
+
+void HandleRecommend(Api& api, Target target, const TakeRequest& take) {
+  struct Asked {
+    QueuedRequest queued;
+    RecommendRequest wanted;
+    int64_t started_us = 0;
+  };
+  std::deque<Asked> asked;  // the engine holds pointers into it
+  const auto next = [&]() -> const RecommendRequest* {
+    while (std::optional<QueuedRequest> queued = take()) {
+      const int64_t parsing_us = Clock::System().steady_us();
+      Result<RecommendRequest> wanted = ReadRequest(api, *queued->request, target);
+      const int64_t now_us = Clock::System().steady_us();
+      api.parse_stage.Observe(Seconds(now_us - parsing_us));
+      if (wanted.ok()) {
+        asked.push_back({std::move(*queued), std::move(wanted).value(), now_us});
+        return &asked.back().wanted;
+      }
+      queued->reply.Send(Refuse(*queued->request, wanted.status()));
+    }
+    return nullptr;
+  };
+  const auto done = [&](const RecommendRequest& wanted, Result<RecommendResponse> response) {
+    const Asked& one = *std::find_if(asked.begin(), asked.end(),
+                                     [&](const Asked& each) { return &each.wanted == &wanted; });
+    const int64_t now_us = Clock::System().steady_us();
+    api.recommend_seconds.Observe(Seconds(now_us - one.started_us));
+    if (!response.ok())
+      return one.queued.reply.Send(Refuse(*one.queued.request, response.status()));
+    ObserveStages(api, response.value().stages);
+    Response out;
+    out.body = ResponseJson(response.value(), wanted.explain);
+    out.ready_us = now_us;
+    one.queued.reply.Send(std::move(out));
+  };
+  api.engine.RecommendTogether(target, next, done);
 }
 
 void HandleDecision(Api& api, const Request& request, const Reply& reply) {
@@ -136,15 +174,15 @@ void HandleDecision(Api& api, const Request& request, const Reply& reply) {
 }  // namespace
 
 void AddRecommendRoutes(Api& api, std::vector<Route>* routes) {
-  for (const bool products : {false, true}) {
+  for (const Target target : {Target::kHosts, Target::kProducts}) {
     Route route;
     route.method = Method::kPost;
-    route.pattern = products ? "/v1/recommend/products" : "/v1/recommend/hosts";
+    route.pattern = target == Target::kHosts ? "/v1/recommend/hosts" : "/v1/recommend/products";
     route.scope = "recommend";
     route.body = Body::kJson;
-    route.handler = [&api, products](const std::shared_ptr<const Request>& request,
-                                     const Reply& reply) {
-      HandleRecommend(api, products, *request, reply);
+    route.lane = Lane::kRank;
+    route.queue_handler = [&api, target](const TakeRequest& take) {
+      HandleRecommend(api, target, take);
     };
     routes->push_back(std::move(route));
   }
@@ -153,7 +191,7 @@ void AddRecommendRoutes(Api& api, std::vector<Route>* routes) {
   route.pattern = "/v1/decisions/{id}";
   route.scope = "recommend";
   route.query = {"tenant"};
-  route.blocking = true;
+  route.lane = Lane::kDisk;
   route.handler = [&api](const std::shared_ptr<const Request>& request, const Reply& reply) {
     HandleDecision(api, *request, reply);
   };

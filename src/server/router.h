@@ -16,15 +16,23 @@ enum class Body : uint8_t {
   kJsonOrLines,  // the same, or NDJSON
 };
 
+// Whose thread runs a handler.
+enum class Lane : uint8_t {
+  kConnection,  // the connection's: for what never waits
+  kDisk,        // waits for a disk: a few threads shared by all such
+  kRank,        // costs a core milliseconds: a bounded queue per core, 503 when there is no place
+  kTrain,       // minutes: threads of its own at a lower priority
+};
+
 struct Route {
   Method method = Method::kGet;
   std::string pattern;  // "/v1/catalog/hosts/{id}"
   std::string scope;    // what a key must allow; empty: open to everybody
   Body body = Body::kNone;
-  // Waits for a disk or longer: runs on a worker thread, not on the connection's.
-  bool blocking = false;
+  Lane lane = Lane::kConnection;
   std::vector<std::string> query;  // parameters it knows; any other is refused
   Handler handler;
+  QueueHandler queue_handler;  // in place of `handler` for Lane::kRank
 };
 
 // Built once, then only read: thread-safe.

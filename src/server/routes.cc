@@ -1,6 +1,31 @@
 #include "server/api.h"
 
 namespace heed::server {
+namespace {
+
+struct CacheGauges {
+  std::string model, rows;
+  Gauge hits, misses, entries, bytes;
+};
+
+std::vector<CacheGauges> AddCaches(Metrics& metrics) {
+  std::vector<CacheGauges> all;
+  for (const char* model : {"hosts", "products"}) {
+    for (const char* rows : {"items", "tokens"}) {
+      const auto add = [&](const char* name, const char* help) {
+        return metrics.AddGauge(name, help, {{"model", model}, {"rows", rows}});
+      };
+      all.push_back({model, rows,
+                     add("heed_row_cache_hits", "Rows found since the model was loaded"),
+                     add("heed_row_cache_misses", "Rows computed since the model was loaded"),
+                     add("heed_row_cache_entries", "Rows kept now"),
+                     add("heed_row_cache_bytes", "Memory of the rows and their index")});
+    }
+  }
+  return all;
+}
+
+}  // namespace
 
 Api::Api(Engine& engine_in, const ServerConfig& config_in, Metrics& metrics_in)
     : engine(engine_in), config(config_in), metrics(metrics_in) {
@@ -15,6 +40,11 @@ Api::Api(Engine& engine_in, const ServerConfig& config_in, Metrics& metrics_in)
                            Metrics::LatencyBuckets());
   recommend_seconds = metrics.AddHistogram("heed_recommend_seconds", "One decision, without HTTP",
                                            Metrics::LatencyBuckets());
+  parse_stage = AddStage(metrics, "parse");
+  state_stage = AddStage(metrics, "state");
+  score_stage = AddStage(metrics, "score");
+  choose_stage = AddStage(metrics, "choose");
+  log_stage = AddStage(metrics, "log");
   const Gauge sequence =
       metrics.AddGauge("heed_log_sequence", "Sequence of the last durable event");
   const Gauge state = metrics.AddGauge("heed_state_sequence", "Sequence that state has reached");
@@ -22,14 +52,35 @@ Api::Api(Engine& engine_in, const ServerConfig& config_in, Metrics& metrics_in)
       metrics.AddGauge("heed_events_queued", "Events waiting for the log's committer");
   const Gauge live = metrics.AddGauge("heed_live_rooms", "Rooms live now");
   const Gauge users = metrics.AddGauge("heed_users", "Viewers known to state");
-  metrics.BeforeScrape([this, sequence, state, queued, live, users] {
+  metrics.BeforeScrape([this, sequence, state, queued, live, users, caches = AddCaches(metrics)] {
     const EngineStats stats = engine.Stats();
     sequence.Set(static_cast<double>(stats.last_sequence));
     state.Set(static_cast<double>(stats.state_sequence));
     queued.Set(static_cast<double>(stats.queued_events));
     live.Set(static_cast<double>(stats.live_rooms));
     users.Set(static_cast<double>(stats.users));
+    for (const CacheGauges& gauges : caches) {
+      // One that does not serve compiled has none: zeros.
+      RowCacheStats now;
+      for (const RowCacheStats& cache : stats.row_caches) {
+        if (cache.model == gauges.model && cache.rows == gauges.rows) now = cache;
+      }
+      gauges.hits.Set(static_cast<double>(now.hits));
+      gauges.misses.Set(static_cast<double>(now.misses));
+      gauges.entries.Set(static_cast<double>(now.entries));
+      gauges.bytes.Set(static_cast<double>(now.bytes));
+    }
   });
+}
+
+Histogram AddStage(Metrics& metrics, const char* stage) {
+  // From 10 µs: some stages are that short.
+  static const std::vector<double> buckets = {0.00001, 0.000025, 0.00005, 0.0001, 0.00025,
+                                              0.0005,  0.001,    0.0025,  0.005,  0.01,
+                                              0.025,   0.05,     0.1,     0.25,   1};
+  return metrics.AddHistogram("heed_recommend_stage_seconds",
+                              "Where the time of recommendations goes", buckets,
+                              {{"stage", stage}});
 }
 
 std::vector<Route> MakeRoutes(Api& api) {

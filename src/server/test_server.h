@@ -139,7 +139,17 @@ struct TestServer {
     add(Method::kGet, "/worker", Body::kNone, [this, text](const Shared&, const Reply& reply) {
       gate.Pass();
       reply.Send(text("worked"));
-    }).blocking = true;
+    }).lane = Lane::kDisk;
+    Route& rank = add(Method::kPost, "/rank", Body::kJson, {});
+    rank.lane = Lane::kRank;
+    rank.queue_handler = [this, text](const TakeRequest& take) {
+      gate.Pass();
+      if (const auto queued = take()) queued->reply.Send(text(queued->request->body));
+    };
+    add(Method::kPost, "/train", Body::kNone, [this, text](const Shared&, const Reply& reply) {
+      gate.Pass();
+      reply.Send(text("trained"));
+    }).lane = Lane::kTrain;
     add(Method::kGet, "/throw", Body::kNone,
         [](const Shared&, const Reply&) { throw std::runtime_error("secret detail"); });
     add(Method::kGet, "/drop", Body::kNone, [](const Shared&, const Reply&) {});
