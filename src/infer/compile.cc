@@ -238,30 +238,74 @@ Result<std::vector<float>> CompiledRanker::MeasureRanges(
   return ranges;
 }
 
+// The ranges a ranker carries, by what they are of; false: they are another ranker's.
+bool CompiledRanker::Impl::Spread(std::span<const float> ranges, Seen* seen) const {
+  Shape(seen);
+  size_t used = 0;
+  seen->Each([&](Range& range) {
+    for (float& largest : range.largest) {
+      largest = used < ranges.size() ? ranges[used] : 0;
+      ++used;
+    }
+  });
+  return used == ranges.size();
+}
+
 Result<std::unique_ptr<CompiledRanker>> CompiledRanker::Compile(
     std::shared_ptr<const model::Ranker> ranker, const CompileOptions& options,
     const std::vector<Batch>& calibration) {
   const Net& net = ranker->net();
   HEED_RETURN_IF_ERROR(CheckCompilable(net));
-  Seen seen;
+  std::vector<float> ranges;
   if (options.precision == Precision::kInt8) {
-    std::vector<float> ranges = net.activation_ranges;
+    ranges = net.activation_ranges;
     if (!calibration.empty()) {
       HEED_ASSIGN_OR_RETURN(ranges, MeasureRanges(ranker, calibration));
     }
-    Impl(ranker, {}, nullptr).Shape(&seen);
-    size_t used = 0;
-    seen.Each([&](Range& range) {
-      for (float& largest : range.largest)
-        largest = used < ranges.size() ? ranges[used] : 0, ++used;
-    });
     if (ranges.empty()) return InvalidArgument("int8 needs batches to calibrate on", "calibration");
-    if (used != ranges.size()) {
-      return InvalidArgument("the ranges it carries are another ranker's", "calibration");
+  }
+  Seen seen;
+  if (!ranges.empty() && !Impl(ranker, {}, nullptr).Spread(ranges, &seen)) {
+    return InvalidArgument("the ranges it carries are another ranker's", "calibration");
+  }
+  auto impl = std::make_unique<Impl>(std::move(ranker), options, &seen);
+  impl->carried = std::move(ranges);
+  return std::unique_ptr<CompiledRanker>(new CompiledRanker(std::move(impl)));
+}
+
+void CompiledRanker::RowsChanged(std::span<const model::Key> keys) {
+  for (const model::Key key : keys) {
+    if (impl_->items != nullptr) impl_->items->Changed(key);
+    for (Impl::Sequence& sequence : impl_->sequences) {
+      if (sequence.cache != nullptr) sequence.cache->Changed(key);
     }
   }
-  return std::unique_ptr<CompiledRanker>(
-      new CompiledRanker(std::make_unique<Impl>(std::move(ranker), options, &seen)));
+}
+
+void CompiledRanker::WeightsChanged() {
+  Impl& old = *impl_;
+  Seen seen;
+  if (!old.carried.empty()) (void)old.Spread(old.carried, &seen);
+  CompileOptions options = old.options;
+  options.cached_items = options.cached_tokens = 0;  // the old caches go on
+  auto fresh = std::make_unique<Impl>(old.ranker, options, &seen);
+  fresh->options = old.options;
+  fresh->carried = std::move(old.carried);
+  fresh->Inherit(&old);
+  impl_ = std::move(fresh);
+}
+
+void CompiledRanker::Impl::Inherit(Impl* old) {
+  items = std::move(old->items);
+  if (items != nullptr) items->AllChanged();
+  for (size_t s = 0; s < sequences.size(); ++s) {
+    sequences[s].cache = std::move(old->sequences[s].cache);
+    if (sequences[s].cache != nullptr) sequences[s].cache->AllChanged();
+  }
+  hits = old->hits.load();
+  misses = old->misses.load();
+  token_hits = old->token_hits.load();
+  token_misses = old->token_misses.load();
 }
 
 }  // namespace heed::infer

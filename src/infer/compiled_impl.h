@@ -59,6 +59,8 @@ struct CompiledRanker::Impl {
   void FillItemLayer(PlainLayer* item, const PlainLayer& part, size_t column) const;
   std::vector<size_t> QueryRows(size_t s) const;
   void Shape(Seen* seen) const;
+  bool Spread(std::span<const float> ranges, Seen* seen) const;
+  void Inherit(Impl* old);  // caches, emptied, and counts
   PlainLayer OwnLayer(const model::MlpBlock& mlp) const;
 
   struct Call;  // one request on its way
@@ -79,6 +81,7 @@ struct CompiledRanker::Impl {
   const model::Net& net;
   const model::Layout& layout;
   CompileOptions options;
+  std::vector<float> carried;  // kInt8: the ranges that Seen was spread from
   std::vector<Sequence> sequences;
   std::vector<Block> blocks;
   Layer project;  // candidate's fields -> item vector, with a projection

@@ -46,6 +46,12 @@ class CompiledRanker {
                                                   const std::vector<model::Batch>& calibration);
   ~CompiledRanker();
 
+  // After somebody has changed the ranker's weights, while no other call is under way: rows of its
+  // tables with these keys, or anything else. Cached rows that they were part of are computed anew; int8
+  // keeps the ranges it was compiled with.
+  void RowsChanged(std::span<const model::Key> keys);
+  void WeightsChanged();
+
   // probabilities [N, T], calibrated; logits the same without the calibration. Thread-safe, with one
   // arena a thread; takes no memory but the arena's after the largest request. `batch` must Validate.
   Status Score(const model::Batch& batch, Arena* arena, std::span<float> probabilities) const;

@@ -13,9 +13,9 @@ constexpr size_t kCachedItems = 1 << 16, kCachedTokens = 1 << 16;
 
 }  // namespace
 
-std::shared_ptr<const ServingModel> ServingModel::Make(std::string version,
-                                                       std::shared_ptr<const model::Ranker> ranker,
-                                                       kernels::Precision precision) {
+std::shared_ptr<ServingModel> ServingModel::Make(std::string version,
+                                                 std::shared_ptr<const model::Ranker> ranker,
+                                                 kernels::Precision precision) {
   auto model = std::make_shared<ServingModel>();
   model->version = std::move(version);
   model->ranker = std::move(ranker);

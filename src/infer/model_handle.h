@@ -18,11 +18,11 @@ struct ServingModel {
   std::string version;  // "hosts-000001"
   std::shared_ptr<const model::Ranker> ranker;
   // The ranker compiled, with rows of its own cached; null when it has no compiled form.
-  std::unique_ptr<const CompiledRanker> compiled;
+  std::unique_ptr<CompiledRanker> compiled;
 
   // Compiles; int8 by the ranges the ranker carries, fp32 where it carries none, which is logged. A
   // ranker without a compiled form serves through Ranker::Forward, which is logged, too.
-  static std::shared_ptr<const ServingModel> Make(
+  static std::shared_ptr<ServingModel> Make(
       std::string version, std::shared_ptr<const model::Ranker> ranker,
       kernels::Precision precision = kernels::Precision::kFp32);
   // probabilities [N, T], calibrated. Thread-safe.
@@ -42,13 +42,19 @@ class ModelHandle {
   // Later Gets see `model`. Returns when the last request has left the old one, which is freed here:
   // giving gigabytes of tables back takes long, and no request shall pay for it. Not for a thread
   // that answers requests.
-  void Publish(std::shared_ptr<const ServingModel> model) {
+  void Publish(std::shared_ptr<const ServingModel> model) { Exchange(std::move(model)); }
+  // The same, but the old one is given back: nobody else has it any more.
+  std::shared_ptr<const ServingModel> Exchange(std::shared_ptr<const ServingModel> model) {
     {
       const std::lock_guard lock(mutex_);
       model_.swap(model);
     }
     // Nobody can Get the old one any more, so the count only falls.
-    while (model.use_count() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (model.use_count() > 1) std::this_thread::sleep_for(std::chrono::microseconds(200));
+    // What the last request read of it happened before what the caller writes to it: a count that
+    // falls is an acquire, one that is only looked at is not.
+    std::shared_ptr<const ServingModel>(model).reset();
+    return model;
   }
 
  private:

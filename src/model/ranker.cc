@@ -1,8 +1,10 @@
 #include "model/ranker.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <mutex>
+#include <utility>
 
 #include "base/file.h"
 #include "base/team.h"
@@ -48,15 +50,51 @@ nn::Update UpdateOf(const OptimizerConfig& optimizer, OptimizerConfig::Kind kind
           .step = step};
 }
 
+// Rows of one table, each once, in the order of first sight.
+struct SeenRows {
+  std::vector<uint8_t> seen;  // by row
+  std::vector<uint32_t> rows;
+
+  void Add(uint32_t row) {
+    if (seen.size() <= row) seen.resize(std::max<size_t>(row + 1, 2 * seen.size()), 0);
+    if (seen[row] == 0) rows.push_back(row);
+    seen[row] = 1;
+  }
+  std::vector<uint32_t> Take() {
+    for (const uint32_t row : rows) seen[row] = 0;
+    return std::exchange(rows, {});
+  }
+};
+
 }  // namespace
 
 struct Ranker::Impl {
   explicit Impl(const Net& from) : net(from) {}
 
+  // What a step on the resolved batch may change.
+  void Track(const Batch& batch) {
+    if (changed.empty()) return;
+    const Layout& layout = net.layout;
+    const auto fields = [&](const std::vector<Layout::Field>& of, const std::vector<uint32_t>& rows,
+                            size_t n) {
+      for (size_t i = 0; i < n * of.size(); ++i) changed[of[i % of.size()].table].Add(rows[i]);
+    };
+    fields(layout.request_fields, training.request_rows, batch.requests);
+    fields(layout.candidate_fields, training.candidate_rows, batch.candidates);
+    for (size_t s = 0; s < layout.sequences.size(); ++s) {
+      const std::vector<size_t>& tables = layout.sequences[s].tables;
+      const size_t n = batch.sequences[s].age_s.size() * tables.size();
+      for (size_t i = 0; i < n; ++i) {
+        changed[tables[i % tables.size()]].Add(training.sequences[s].rows[i]);
+      }
+    }
+  }
+
   Net net;
   float rate_scale = 1.0f;
   bool counting = true;
-  std::unique_ptr<Team> team;  // none: one thread
+  std::unique_ptr<Team> team;     // none: one thread
+  std::vector<SeenRows> changed;  // by table; empty: not tracked
   Workspace training;
   mutable WorkspacePool serving;
 };
@@ -151,6 +189,7 @@ Result<double> Ranker::TrainStep(const Batch& batch, const OptimizerConfig& opti
   } else {
     net.Resolve(batch, work);
   }
+  impl_->Track(batch);
   // A stream of its own for each step: nothing to store, and a resumed run drops the same units.
   Random random(MixHash(net.seed + MixHash(net.updates + 1)));
   net.Forward(batch, {.phase = nn::Phase::kTrain, .dropout = &random}, work);
@@ -190,6 +229,7 @@ Result<double> Ranker::TrainStep(const Batch& batch, const OptimizerConfig& opti
 Status Ranker::CountKeys(const Batch& batch) {
   HEED_RETURN_IF_ERROR(batch.Validate(impl_->net.config.schema));
   impl_->net.CountAndResolve(batch, &impl_->training);
+  impl_->Track(batch);
   return {};
 }
 
@@ -240,6 +280,55 @@ std::unique_ptr<Ranker> Ranker::Copy() const {
   copy->impl_->rate_scale = impl_->rate_scale;
   copy->impl_->counting = impl_->counting;
   return copy;
+}
+
+std::unique_ptr<Ranker> Ranker::CopyToServe() const {
+  auto copy = std::unique_ptr<Ranker>(new Ranker(std::make_unique<Impl>(impl_->net)));
+  for (nn::EmbeddingTable& table : copy->impl_->net.tables) table.DropState();
+  return copy;
+}
+
+void Ranker::TrackRows() { impl_->changed.resize(impl_->net.tables.size()); }
+
+TableRows Ranker::TakeChangedRows() {
+  TableRows rows;
+  for (SeenRows& table : impl_->changed) rows.of.push_back(table.Take());
+  return rows;
+}
+
+void Ranker::CopyRows(const Ranker& from, const TableRows& rows) {
+  for (size_t i = 0; i < rows.of.size(); ++i) {
+    impl_->net.tables[i].CopyRows(from.impl_->net.tables[i], rows.of[i]);
+  }
+}
+
+void Ranker::CopyDense(const Ranker& from) {
+  Net& net = impl_->net;
+  auto& later = const_cast<Net&>(from.impl_->net);  // read only
+  const std::vector<nn::Parameter*> own = net.Parameters(), to = later.Parameters();
+  for (size_t i = 0; i < own.size(); ++i) {
+    std::copy_n(to[i]->value.data(), to[i]->value.size(), own[i]->value.data());
+  }
+  const std::vector<nn::Buffer> buffers = net.Buffers(), later_buffers = later.Buffers();
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    std::copy_n(later_buffers[i].value->data(), later_buffers[i].value->size(),
+                buffers[i].value->data());
+  }
+  net.numeric_mean = later.numeric_mean;
+  net.numeric_deviation = later.numeric_deviation;
+  net.calibration_scale = later.calibration_scale;
+  net.calibration_shift = later.calibration_shift;
+  net.updates = later.updates;
+}
+
+std::vector<Key> Ranker::KeysOf(const TableRows& rows) const {
+  std::vector<Key> keys;
+  for (size_t i = 0; i < rows.of.size(); ++i) {
+    for (const uint32_t row : rows.of[i]) {
+      if (const Key key = impl_->net.tables[i].keys()[row]; key != 0) keys.push_back(key);
+    }
+  }
+  return keys;
 }
 
 uint64_t Ranker::parameter_count() const {

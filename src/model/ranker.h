@@ -3,6 +3,7 @@
 // docs/model.md.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -80,6 +81,14 @@ struct Scores {
   std::vector<Attention> attention;  // one per sequence when asked for
 };
 
+// Rows of the embedding tables, by table in the order of Layout::tables; each row at most once.
+struct TableRows {
+  std::vector<std::vector<uint32_t>> of;
+  bool empty() const {
+    return std::all_of(of.begin(), of.end(), [](const auto& rows) { return rows.empty(); });
+  }
+};
+
 class Ranker {
  public:
   static Result<std::unique_ptr<Ranker>> Create(const RankerConfig& config, uint64_t seed);
@@ -129,6 +138,19 @@ class Ranker {
   void MoveTowards(const Ranker& other, float keep);
   // A deep copy of weights, tables and optimiser state, for early stopping and averaging.
   std::unique_ptr<Ranker> Copy() const;
+  // Weights and tables alone, a third of the memory: a copy to serve, which cannot be trained or
+  // saved, and follows this ranker by CopyRows and CopyDense.
+  std::unique_ptr<Ranker> CopyToServe() const;
+
+  // From now on rows that a step or a count may have changed are remembered, until taken.
+  void TrackRows();
+  TableRows TakeChangedRows();
+  // `from` is this ranker's later self. Rows and what only it has; O(rows). Or everything else: dense
+  // weights, running statistics, calibration. Activation ranges stay this ranker's own.
+  void CopyRows(const Ranker& from, const TableRows& rows);
+  void CopyDense(const Ranker& from);
+  // Keys of these rows; the two shared rows have none.
+  std::vector<Key> KeysOf(const TableRows& rows) const;
   uint64_t parameter_count() const;
   // The inside, for infer/, which compiles it.
   const Net& net() const;

@@ -279,6 +279,32 @@ void EmbeddingTable::MoveTowards(const EmbeddingTable& other, float keep) {
   k.axpy(1.0f - keep, other.values_.data(), values_.data(), known);
 }
 
+void EmbeddingTable::CopyRows(const EmbeddingTable& from, std::span<const uint32_t> rows) {
+  const size_t known = keys_.size(), width = shape_.width;
+  if (known < from.keys_.size()) {
+    keys_.insert(keys_.end(), from.keys_.begin() + static_cast<ptrdiff_t>(known), from.keys_.end());
+    values_.insert(values_.end(), from.values_.begin() + static_cast<ptrdiff_t>(known * width),
+                   from.values_.end());
+    for (size_t row = known; row < keys_.size(); ++row) {
+      map_.FindOrInsert(keys_[row]).row = static_cast<uint32_t>(row);
+    }
+    if (!squares_.empty()) {
+      moment1_.resize(values_.size(), 0.0f);
+      moment2_.resize(values_.size(), 0.0f);
+      squares_.resize(keys_.size(), 0.0f);
+    }
+  }
+  for (const uint32_t row : rows) {
+    if (row < known) std::copy_n(from.Row(row), width, values_.data() + size_t{row} * width);
+  }
+}
+
+void EmbeddingTable::DropState() {
+  moment1_ = {};
+  moment2_ = {};
+  squares_ = {};
+}
+
 std::vector<EmbeddingTable::Waiting> EmbeddingTable::waiting() const {
   std::vector<Waiting> waiting;
   for (const KeyMap::Entry& entry : map_.slots()) {

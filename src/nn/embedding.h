@@ -159,6 +159,12 @@ class EmbeddingTable {
   // with their keys and counts.
   void MoveTowards(const EmbeddingTable& other, float keep);
 
+  // Takes over `rows` of `from`, this table's later self, and every row only that has; values and
+  // keys, no optimiser's state.
+  void CopyRows(const EmbeddingTable& from, std::span<const uint32_t> rows);
+  // Gives the optimiser's state back: a table to be read, at a third of the memory.
+  void DropState();
+
   // For files: keys by row (0 for the first two), and the counts of keys still waiting.
   struct Waiting {
     uint64_t key = 0;

@@ -1,0 +1,155 @@
+#include "infer/live_model.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "model/batch_for_test.h"
+
+namespace heed::infer {
+namespace {
+
+using model::Batch;
+
+class LiveModelTest : public testing::Test {
+ protected:
+  LiveModelTest() {
+    auto made = model::Ranker::Create(model::SmallConfig(), 1);
+    trained_ = std::move(made).value();
+    trained_->TrackRows();
+    Train(3);
+    (void)trained_->TakeChangedRows();
+  }
+  Batch Draw(uint64_t keys, bool labels) {
+    return model::RandomBatch(trained_->config().schema,
+                              {.requests = 3, .per_request = 4, .keys = keys, .labels = labels},
+                              random_);
+  }
+  void Train(int steps) {
+    for (int i = 0; i < steps; ++i) {
+      ASSERT_TRUE(trained_->TrainStep(Draw(keys_, true), {.table_rate = 0.05f}).ok());
+    }
+  }
+  std::vector<float> Expected(const Batch& batch) const {
+    model::Scores scores;
+    EXPECT_TRUE(trained_->Forward(batch, false, &scores).ok());
+    return scores.probabilities;
+  }
+  static std::vector<float> Served(const ServingModel& model, const Batch& batch) {
+    std::vector<float> out(batch.candidates * model.ranker->config().schema.tasks.size());
+    EXPECT_TRUE(model.Score(batch, out).ok());
+    return out;
+  }
+  static bool Near(const std::vector<float>& a, const std::vector<float>& b) {
+    for (size_t i = 0; i < a.size(); ++i) {
+      if (!(std::abs(a[i] - b[i]) <= 2e-5f)) return false;
+    }
+    return a.size() == b.size();
+  }
+
+  Random random_{7};
+  uint64_t keys_ = 20;
+  std::unique_ptr<model::Ranker> trained_;
+  ModelHandle handle_;
+};
+
+TEST_F(LiveModelTest, ServesWhatWasTrainedRowsAndAll) {
+  LiveModel live(&handle_, "hosts-000001", *trained_, kernels::Precision::kFp32);
+  EXPECT_EQ(handle_.Get()->version, "hosts-000001+0");
+  const Batch batch = Draw(40, false);
+  EXPECT_TRUE(Near(Served(*handle_.Get(), batch), Expected(batch)));
+  for (int round = 1; round <= 8; ++round) {
+    keys_ += 3;  // some rows are new: both replicas grow, one round apart
+    Train(2);
+    live.Publish(*trained_, trained_->TakeChangedRows(), /*dense=*/true);
+    EXPECT_EQ(handle_.Get()->version, "hosts-000001+" + std::to_string(2 * round));
+    EXPECT_TRUE(Near(Served(*handle_.Get(), batch), Expected(batch))) << round;
+  }
+}
+
+TEST_F(LiveModelTest, RowsComeAtOnceAndDenseWeightsWhenTold) {
+  LiveModel live(&handle_, "1", *trained_, kernels::Precision::kFp32);
+  const std::unique_ptr<model::Ranker> before = trained_->Copy();
+  const Batch batch = Draw(30, false);
+  (void)Served(*handle_.Get(), batch);  // fills the caches
+  Train(4);
+  const model::TableRows changed = trained_->TakeChangedRows();
+  live.Publish(*trained_, changed, /*dense=*/false);
+  before->CopyRows(*trained_, changed);  // new rows, old dense weights
+  model::Scores scores;
+  ASSERT_TRUE(before->Forward(batch, false, &scores).ok());
+  EXPECT_TRUE(Near(Served(*handle_.Get(), batch), scores.probabilities));
+  EXPECT_FALSE(Near(scores.probabilities, Expected(batch))) << "the steps changed nothing dense";
+  live.Publish(*trained_, trained_->TakeChangedRows(), /*dense=*/true);
+  EXPECT_TRUE(Near(Served(*handle_.Get(), batch), Expected(batch)));
+}
+
+TEST_F(LiveModelTest, Int8KeepsItsRanges) {
+  const std::shared_ptr<const model::Ranker> copy = trained_->Copy();
+  const auto ranges = CompiledRanker::MeasureRanges(copy, {Draw(20, false)});
+  ASSERT_TRUE(ranges.ok());
+  trained_->SetActivationRanges(ranges.value());
+  LiveModel live(&handle_, "1", *trained_, kernels::Precision::kInt8);
+  Train(3);  // empties the trained one's
+  live.Publish(*trained_, trained_->TakeChangedRows(), /*dense=*/true);
+  std::shared_ptr<model::Ranker> now = trained_->Copy();
+  now->SetActivationRanges(ranges.value());
+  const auto fresh = CompiledRanker::Compile(now, {.precision = kernels::Precision::kInt8});
+  ASSERT_TRUE(fresh.ok()) << fresh.status().ToString();
+  const Batch batch = Draw(20, false);
+  std::vector<float> wanted(batch.candidates * now->config().schema.tasks.size());
+  Arena arena;
+  ASSERT_TRUE(fresh.value()->Score(batch, &arena, wanted).ok());
+  ASSERT_EQ(handle_.Get()->compiled->options().precision, kernels::Precision::kInt8);
+  EXPECT_EQ(Served(*handle_.Get(), batch), wanted);
+}
+
+// Whatever a request reads is one published version, whole.
+TEST_F(LiveModelTest, NoRequestSeesHalfAChange) {
+  LiveModel live(&handle_, "1", *trained_, kernels::Precision::kFp32);
+  const Batch batch = Draw(20, false);
+  std::mutex mutex;
+  std::map<std::string, std::vector<float>> expected;
+  const auto expect = [&](const std::string& version) {
+    const std::lock_guard lock(mutex);
+    expected[version] = Expected(batch);
+  };
+  expect("1+0");
+  std::atomic<bool> stop = false;
+  std::atomic<int> wrong = 0, read = 0;
+  std::vector<std::thread> requests;
+  for (int t = 0; t < 3; ++t) {
+    requests.emplace_back([&] {
+      while (!stop) {
+        const auto model = handle_.Get();
+        const std::vector<float> served = Served(*model, batch);
+        std::vector<float> wanted;
+        {
+          const std::lock_guard lock(mutex);
+          wanted = expected[model->version];
+        }
+        if (!Near(served, wanted)) ++wrong;
+        ++read;
+      }
+    });
+  }
+  for (int step = 1; step <= 200; ++step) {
+    Train(1);
+    expect("1+" + std::to_string(step));
+    live.Publish(*trained_, trained_->TakeChangedRows(), /*dense=*/true);
+  }
+  stop = true;
+  for (std::thread& request : requests) request.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_GT(read, 10);
+}
+
+}  // namespace
+}  // namespace heed::infer
