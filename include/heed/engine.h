@@ -24,6 +24,17 @@ namespace event {
 struct Event;
 }
 
+// Learning from what comes of impressions while they are served (docs/learning.md). It begins with
+// the first trained model.
+struct LearningOptions {
+  bool on = true;
+  int64_t examples_per_s = 2'000;    // impressions followed, at most; the rest is counted and left
+  int64_t publish_ms = 20;           // changed rows reach rankings at most so often
+  int64_t publish_dense_ms = 1'000;  // and all other weights: each time cached rows are computed anew
+  int64_t checkpoint_ms = 300'000;   // what was learned is written so often, and at the end
+  uint64_t served_rows = 20'000;     // decided candidates whose features are kept for their impression
+};
+
 struct EngineOptions {
   std::string directory;                    // everything durable lives below it; made when absent
   int64_t max_future_ms = 5 * 60 * 1000;    // an event further ahead of the clock is refused
@@ -40,6 +51,7 @@ struct EngineOptions {
   std::string ranking_precision = "fp32";
   double exploration = 0.05;  // share of slates whose last slot is given to chance
   uint64_t seed = 1;          // of exploration
+  LearningOptions learning;
 };
 
 // ---- events ----------------------------------------------------------------------------------
@@ -175,8 +187,41 @@ struct TrainReport {
 
 struct ModelInfo {
   std::string name, version;
-  bool active = false;
+  bool active = false;  // serves, or is what the learning weights began from
+  bool shadow = false;  // the learning weights are judged by it, and go back to it
   uint64_t parameters = 0;
+};
+
+struct TaskLearning {
+  std::string task;
+  // Labels by state: open now; the others since learning began. Corrected: told as negative, then the
+  // positive came.
+  uint64_t open = 0, positive = 0, negative = 0, corrected = 0;
+  // Over the last labels, each predicted before it was learned from.
+  uint64_t judged = 0;
+  double auc = 0, log_loss = 0, pcoc = 0, ece = 0;
+};
+
+struct LearningStats {
+  std::string model;    // "hosts", "products"
+  std::string version;  // what serves: "hosts-000003+1234", 1234 steps from hosts-000003
+  bool learning = false;
+  std::string stopped;  // why it does not, when it was told to
+  uint64_t shown = 0;   // impressions followed
+  uint64_t skipped = 0;    // left: over examples_per_s, or the learner was behind
+  uint64_t by_decision = 0;  // of those followed, with the features of their decision
+  uint64_t queued = 0;       // waiting for the learner
+  uint64_t steps = 0, refused_steps = 0;  // refused: not finite
+  uint64_t capped = 0;                    // labels that weighed less, by viewer or source
+  // Mean loss of what is served less that of the shadow, over the same examples.
+  double loss_difference = 0, loss_difference_error = 0;
+  uint64_t promotions = 0, rollbacks = 0;
+  // From an event's durable acknowledgement to rankings that read what it taught, of late.
+  double event_to_weights_p50_s = 0, event_to_weights_p99_s = 0;
+  double unseen_keys = 0;        // share of keys that the model has no row for
+  std::string drifted;           // the number whose mean moved most since training,
+  double drifted_deviations = 0;  // and by how many of its deviations
+  std::vector<TaskLearning> tasks;
 };
 
 // Rows that a compiled model has computed and kept (docs/model.md).
@@ -232,6 +277,16 @@ class Engine {
   // (kConflict). `progress` may be empty; returning false from it stops training and changes nothing.
   Result<TrainReport> Train(const std::function<bool(const TrainProgress&)>& progress);
   std::vector<ModelInfo> Models() const;
+  // kNotFound for a version or name that is not there. Kept over restarts.
+  // Serves this version, and learns on from it; what was learned since the active one is dropped.
+  Status ActivateModel(const std::string& version);
+  // What was learned is judged by this version, and goes back to it when it does worse.
+  Status SetShadowModel(const std::string& version);
+  // The shadow's weights serve, and learning goes on from them.
+  Status RollBackModel(const std::string& name);
+  // Stops or goes on learning, also after an alarm stopped it; what serves stays.
+  Status SetLearning(const std::string& name, bool on);
+  std::vector<LearningStats> Learning() const;  // of models that are there
 
   // Writes a snapshot now; returns its sequence.
   Result<uint64_t> Snapshot();

@@ -29,6 +29,7 @@ void AddExplain(CLI::App& app, int* exit_code);
 void AddReproduce(CLI::App& app, int* exit_code);
 void AddReplay(CLI::App& app, int* exit_code);
 void AddInspect(CLI::App& app, int* exit_code);
+void AddModels(CLI::App& app, int* exit_code);
 void AddKeys(CLI::App& app, int* exit_code);
 void AddCompletion(CLI::App& app, int* exit_code);
 

@@ -61,6 +61,7 @@ int Main(int argc, char** argv) {
   AddSimulate(app, &exit_code);
   AddReplay(app, &exit_code);
   AddInspect(app, &exit_code);
+  AddModels(app, &exit_code);
   AddKeys(app, &exit_code);
   AddCompletion(app, &exit_code);
   try {

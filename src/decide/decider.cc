@@ -34,7 +34,7 @@ void Decider::Together(Target target, int64_t now_ts, Random* random, const Next
     Gathered gathered{.request = request};
     gathered.response.ts = now_ts;
     if (Status read = Gather(target, &gathered); !read.ok()) {
-      done(*request, std::move(read));
+      done(*request, std::move(read), {});
       continue;
     }
     last = gathered.candidates.size();
@@ -46,18 +46,6 @@ void Decider::Together(Target target, int64_t now_ts, Random* random, const Next
     group.push_back(std::move(gathered));
   }
   if (!group.empty()) Finish(target, std::move(group), random, done);
-}
-
-Result<RecommendResponse> Decider::Decide(Target target, const RecommendRequest& request,
-                                          int64_t now_ts, Random* random) const {
-  Result<RecommendResponse> out = Status(Code::kInternal, "no decision was made");
-  const RecommendRequest* waiting = &request;
-  Together(
-      target, now_ts, random, [&] { return std::exchange(waiting, nullptr); },
-      [&](const RecommendRequest&, Result<RecommendResponse> response) {
-        out = std::move(response);
-      });
-  return out;
 }
 
 Status Decider::Gather(Target target, Gathered* gathered) const {
@@ -73,7 +61,7 @@ void Decider::Finish(Target target, std::vector<Gathered> group, Random* random,
   std::erase_if(group, [&](const Gathered& gathered) {
     Status in_time = InTime(*gathered.request);
     const bool late = !in_time.ok();
-    if (late) done(*gathered.request, std::move(in_time));
+    if (late) done(*gathered.request, std::move(in_time), {});
     return late;
   });
   if (group.empty()) return;
@@ -102,22 +90,23 @@ void Decider::Finish(Target target, std::vector<Gathered> group, Random* random,
     const RecommendRequest& request = *gathered.request;
     const int64_t choosing_us = NowUs();
     Status chosen = scored;
+    Served served{.features = &gathered.batch};
     if (scored.ok()) {
       const size_t own = gathered.candidates.size() * schema.tasks.size();
       if (request.explain) chosen = InTime(request);
       if (chosen.ok()) {
         chosen = Choose({state_, schema, gathered.viewer, model.get(), gathered.batch,
                          gathered.candidates, request, options_.exploration},
-                        rest.first(own), random, &gathered.response);
+                        rest.first(own), random, &gathered.response, &served.shown);
       }
       rest = rest.subspan(own);
     }
     gathered.response.stages.score_us = score_us;
     gathered.response.stages.choose_us = NowUs() - choosing_us;
     if (chosen.ok()) {
-      done(request, std::move(gathered.response));
+      done(request, std::move(gathered.response), served);
     } else {
-      done(request, std::move(chosen));
+      done(request, std::move(chosen), {});
     }
   }
 }

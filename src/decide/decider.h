@@ -30,14 +30,17 @@ class Decider {
         options_(options) {}
 
   using Next = std::function<const RecommendRequest*()>;
-  using Done = std::function<void(const RecommendRequest&, Result<RecommendResponse>)>;
+  // What an answer was decided by, until Done returns: its item i is row shown[i] of the batch.
+  struct Served {
+    const model::Batch* features = nullptr;  // null where there is no answer
+    std::vector<uint32_t> shown;
+  };
+  using Done =
+      std::function<void(const RecommendRequest&, Result<RecommendResponse>, const Served&)>;
   // As Engine::RecommendTogether, but the responses have no decision_id yet: the engine gives them
   // one when it logs the decision.
   void Together(Target target, int64_t now_ts, Random* random, const Next& next,
                 const Done& done) const;
-  // One request alone.
-  Result<RecommendResponse> Decide(Target target, const RecommendRequest& request, int64_t now_ts,
-                                   Random* random) const;
 
  private:
   // One request between its features and its slate.

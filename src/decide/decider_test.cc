@@ -78,21 +78,32 @@ class DeciderTest : public testing::Test {
     return infer::ServingModel::Make("test-1", std::move(ranker).value());
   }
 
+  Result<RecommendResponse> Decide(Target target, const RecommendRequest& request) {
+    Random random(1);
+    Result<RecommendResponse> out = Status(Code::kInternal, "no decision was made");
+    const RecommendRequest* waiting = &request;
+    Decider(state_, *catalog_, host_model_, product_model_, options_)
+        .Together(
+            target, kNow, &random, [&] { return std::exchange(waiting, nullptr); },
+            [&](const RecommendRequest&, Result<RecommendResponse> response,
+                const Decider::Served& served) {
+              shown_ = served.shown;
+              out = std::move(response);
+            });
+    return out;
+  }
   Result<RecommendResponse> Hosts(RecommendRequest request) {
     request.tenant = "t";
     if (request.user.empty()) request.user = "u1";
-    Random random(1);
-    return Decider(state_, *catalog_, host_model_, product_model_, options_)
-        .Decide(Target::kHosts, request, kNow, &random);
+    return Decide(Target::kHosts, request);
   }
   Result<RecommendResponse> Products(RecommendRequest request) {
     request.tenant = "t";
     request.user = "u1";
     if (request.room.empty()) request.room = "r1";
-    Random random(1);
-    return Decider(state_, *catalog_, host_model_, product_model_, options_)
-        .Decide(Target::kProducts, request, kNow, &random);
+    return Decide(Target::kProducts, request);
   }
+  std::vector<uint32_t> shown_;  // by the last Decide: the batch's row of each item
   static std::map<std::string, std::string> Reasons(const RecommendResponse& response) {
     std::map<std::string, std::string> reasons;
     for (const FilteredItem& item : response.filtered) reasons[item.id] = item.reason;
@@ -255,7 +266,8 @@ class TogetherTest : public DeciderTest {
               before_each(taken_);
               return taken_ < requests.size() ? &requests[taken_++] : nullptr;
             },
-            [&](const RecommendRequest& request, Result<RecommendResponse> response) {
+            [&](const RecommendRequest& request, Result<RecommendResponse> response,
+                const Decider::Served&) {
               made.push_back({request.user, std::move(response)});
             });
     return made;

@@ -26,12 +26,13 @@ Status Score(const infer::ServingModel* model, const model::Schema& schema,
 }
 
 Status Choose(const RankInput& input, std::span<const float> probabilities, Random* random,
-              RecommendResponse* response) {
+              RecommendResponse* response, std::vector<uint32_t>* shown) {
   response->model_version = input.model != nullptr ? input.model->version : kPopularityVersion;
   if (input.candidates.empty()) return {};
   const std::vector<float> scores =
       WeightedScores(input.schema, probabilities, input.candidates.size());
   const Slate slate = ChooseSlate(scores, input.request.limit, input.exploration, random);
+  *shown = slate.shown;
 
   const size_t tasks = input.schema.tasks.size();
   for (size_t i = 0; i < slate.shown.size(); ++i) {

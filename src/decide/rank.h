@@ -38,8 +38,9 @@ struct RankInput {
 Status Score(const infer::ServingModel* model, const model::Schema& schema,
              const model::Batch& batch, std::vector<float>* probabilities);
 
-// Fills items and model_version of `response` from the request's rows of what Score gave.
+// Fills items and model_version of `response` from the request's rows of what Score gave; item i is
+// the batch's row shown[i].
 Status Choose(const RankInput& input, std::span<const float> probabilities, Random* random,
-              RecommendResponse* response);
+              RecommendResponse* response, std::vector<uint32_t>* shown);
 
 }  // namespace heed::decide

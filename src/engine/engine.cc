@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <filesystem>
@@ -17,9 +18,8 @@
 #include "decide/decider.h"
 #include "engine/decision_log.h"
 #include "engine/log_training.h"
-#include "engine/model_files.h"
+#include "engine/models.h"
 #include "event/event.h"
-#include "infer/model_handle.h"
 #include "state/state.h"
 #include "store/database.h"
 #include "store/event_log.h"
@@ -29,7 +29,6 @@
 namespace heed {
 namespace {
 
-constexpr size_t kModelsKept = 5;
 constexpr size_t kMaxExamples = 200'000;  // of each kind, the newest
 constexpr const char* kHostModel = "hosts";
 constexpr const char* kProductModel = "products";
@@ -64,6 +63,18 @@ Result<kernels::Precision> PrecisionOf(const std::string& name) {
   return InvalidArgument("'" + name + "' is not fp32, bf16 or int8", "ranking_precision");
 }
 
+Result<RecommendResponse> DecideAlone(const Engine& engine, Target target,
+                                      const RecommendRequest& request) {
+  Result<RecommendResponse> out = Status(Code::kInternal, "no decision was made");
+  const RecommendRequest* waiting = &request;
+  engine.RecommendTogether(
+      target, [&] { return std::exchange(waiting, nullptr); },
+      [&](const RecommendRequest&, Result<RecommendResponse> response) {
+        out = std::move(response);
+      });
+  return out;
+}
+
 }  // namespace
 
 // Members in the order of construction: what a later one uses stands before it.
@@ -71,7 +82,7 @@ struct Engine::Impl {
   Impl(const EngineOptions& engine_options, kernels::Precision ranking_precision)
       : options(engine_options),
         precision(ranking_precision),
-        model_files(engine_options.directory + "/models", kModelsKept, ranking_precision) {}
+        models(options, ranking_precision) {}
 
   ~Impl() {
     {
@@ -115,8 +126,14 @@ struct Engine::Impl {
     }
   }
 
+  // What an impression's features are must be read before its event is part of state.
+  void Apply(const store::LogRecord& record) {
+    if (models.learner() != nullptr) models.learner()->Before(record, state);
+    state.Apply(record.sequence, record.event);
+  }
+
   void Apply(std::span<const store::LogRecord> records) {
-    for (const store::LogRecord& record : records) state.Apply(record.sequence, record.event);
+    for (const store::LogRecord& record : records) Apply(record);
     if (state.last_sequence() - snapshot_sequence >= options.snapshot_every_events) {
       snapshot_wake.notify_one();
     }
@@ -128,21 +145,15 @@ struct Engine::Impl {
     return request_counter.fetch_add(1, std::memory_order_relaxed) * 0x9E3779B97F4A7C15ull;
   }
 
-  void Log(Target target, const RecommendRequest& request, RecommendResponse* response) const {
+  void Log(Target target, const RecommendRequest& request, const decide::Decider::Served& served,
+           RecommendResponse* response) const {
     const int64_t started_us = clock.steady_us();
     response->decision_id = decisions->NewId(response->ts);
     decisions->Add(request.tenant, response->decision_id,
                    engine::DecisionJson(target == Target::kHosts ? kHostModel : kProductModel,
                                         request, *response));
+    models.Decided(target, request, *response, served);
     response->stages.log_us = clock.steady_us() - started_us;
-  }
-
-  Result<RecommendResponse> Decide(Target target, const RecommendRequest& request) const {
-    HEED_RETURN_IF_ERROR(CheckRequest(target, request, options));
-    Random random = NextRandom();
-    Result<RecommendResponse> response = decider->Decide(target, request, clock.now_ms(), &random);
-    if (response.ok()) Log(target, request, &response.value());
-    return response;
   }
 
   const EngineOptions options;
@@ -152,8 +163,7 @@ struct Engine::Impl {
   state::State state;
   std::unique_ptr<store::Snapshots> snapshots;
   std::unique_ptr<decide::Catalog> catalog;
-  engine::ModelFiles model_files;
-  infer::ModelHandle host_model, product_model;
+  mutable engine::Models models;
   std::unique_ptr<decide::Decider> decider;
   std::unique_ptr<engine::DecisionLog> decisions;
   std::unique_ptr<store::EventLog> log;  // its committer applies to `state`
@@ -199,17 +209,24 @@ Result<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
     return Corruption(fmt::format("the snapshot knows event {} but the log ends at {}",
                                   impl->state.last_sequence(), impl->log->last_sequence()));
   }
-  HEED_RETURN_IF_ERROR(impl->log->Read(impl->state.last_sequence() + 1,
-                                       [raw](const store::LogRecord& record) -> Status {
-                                         raw->state.Apply(record.sequence, record.event);
+  HEED_RETURN_IF_ERROR(impl->models.Open());
+  engine::Learner* const learner = impl->models.learner();
+  const uint64_t known = impl->state.last_sequence();
+  const uint64_t from = learner != nullptr ? learner->remember_from() : known + 1;
+  HEED_RETURN_IF_ERROR(impl->log->Read(std::min(from, known + 1),
+                                       [=](const store::LogRecord& record) -> Status {
+                                         if (record.sequence > known) {
+                                           raw->Apply(record);
+                                         } else {
+                                           learner->Remember(record, raw->state);
+                                         }
                                          return {};
                                        }));
   impl->snapshots = std::move(snapshots);
   HEED_ASSIGN_OR_RETURN(impl->catalog, decide::Catalog::Open(*impl->database));
-  impl->host_model.Publish(impl->model_files.LoadNewest(kHostModel, model::HostSchema()));
-  impl->product_model.Publish(impl->model_files.LoadNewest(kProductModel, model::ProductSchema()));
-  impl->decider = std::make_unique<decide::Decider>(impl->state, *impl->catalog, impl->host_model,
-                                                    impl->product_model, impl->options);
+  impl->decider = std::make_unique<decide::Decider>(
+      impl->state, *impl->catalog, impl->models.handle(train::LiveRanker::kHosts),
+      impl->models.handle(train::LiveRanker::kProducts), impl->options);
   impl->decisions = std::make_unique<engine::DecisionLog>(*impl->database);
   impl->snapshot_thread = std::thread([raw] { raw->SnapshotLoop(); });
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
@@ -266,11 +283,11 @@ Result<RecordResult> Engine::Record(std::vector<event::Event> events) {
 }
 
 Result<RecommendResponse> Engine::RecommendHosts(const RecommendRequest& request) const {
-  return impl_->Decide(Target::kHosts, request);
+  return DecideAlone(*this, Target::kHosts, request);
 }
 
 Result<RecommendResponse> Engine::RecommendProducts(const RecommendRequest& request) const {
-  return impl_->Decide(Target::kProducts, request);
+  return DecideAlone(*this, Target::kProducts, request);
 }
 
 void Engine::RecommendTogether(
@@ -286,8 +303,9 @@ void Engine::RecommendTogether(
     return nullptr;
   };
   impl_->decider->Together(target, impl_->clock.now_ms(), &random, next_good,
-                           [&](const RecommendRequest& request, Result<RecommendResponse> made) {
-                             if (made.ok()) impl_->Log(target, request, &made.value());
+                           [&](const RecommendRequest& request, Result<RecommendResponse> made,
+                               const decide::Decider::Served& served) {
+                             if (made.ok()) impl_->Log(target, request, served, &made.value());
                              done(request, std::move(made));
                            });
 }
@@ -349,36 +367,37 @@ Result<TrainReport> Engine::Train(const std::function<bool(const TrainProgress&)
   struct Job {
     const char* name;
     const train::ExamplePool& pool;
-    infer::ModelHandle& handle;
+    train::LiveRanker which;
   };
-  for (const Job& job : {Job{kHostModel, examples.hosts(), impl_->host_model},
-                         Job{kProductModel, examples.products(), impl_->product_model}}) {
+  for (const Job& job :
+       {Job{kHostModel, examples.hosts(), train::LiveRanker::kHosts},
+        Job{kProductModel, examples.products(), train::LiveRanker::kProducts}}) {
     HEED_ASSIGN_OR_RETURN(engine::TrainedRanker trained,
                           engine::TrainRanker(job.pool, job.name, impl_->options.seed, report));
-    HEED_ASSIGN_OR_RETURN(const std::string version,
-                          impl_->model_files.Save(job.name, *trained.ranker));
-    job.handle.Publish(
-        infer::ServingModel::Make(version, std::move(trained.ranker), impl_->precision));
+    HEED_ASSIGN_OR_RETURN(const std::string version, impl_->models.Add(job.which, trained.ranker));
     result.models.push_back({job.name, version, trained.samples, std::move(trained.quality)});
   }
   result.seconds = seconds();
   return result;
 }
 
-std::vector<ModelInfo> Engine::Models() const {
-  std::vector<ModelInfo> models;
-  const auto add = [&](const char* name, const infer::ModelHandle& handle) {
-    const auto active = handle.Get();
-    for (const std::string& version : impl_->model_files.Versions(name)) {
-      const bool is_active = active && active->version == version;
-      models.push_back(
-          {name, version, is_active, is_active ? active->ranker->parameter_count() : 0});
-    }
-  };
-  add(kHostModel, impl_->host_model);
-  add(kProductModel, impl_->product_model);
-  return models;
+std::vector<ModelInfo> Engine::Models() const { return impl_->models.Infos(); }
+
+Status Engine::ActivateModel(const std::string& version) {
+  return impl_->models.Activate(version);
 }
+
+Status Engine::SetShadowModel(const std::string& version) {
+  return impl_->models.SetShadow(version);
+}
+
+Status Engine::RollBackModel(const std::string& name) { return impl_->models.RollBack(name); }
+
+Status Engine::SetLearning(const std::string& name, bool on) {
+  return impl_->models.SetLearning(name, on);
+}
+
+std::vector<LearningStats> Engine::Learning() const { return impl_->models.Learning(); }
 
 Result<uint64_t> Engine::Snapshot() { return impl_->WriteSnapshot(); }
 
@@ -402,8 +421,8 @@ EngineStats Engine::Stats() const {
     add("items", model->compiled->items());
     add("tokens", model->compiled->tokens());
   };
-  caches(kHostModel, impl_->host_model);
-  caches(kProductModel, impl_->product_model);
+  caches(kHostModel, impl_->models.handle(train::LiveRanker::kHosts));
+  caches(kProductModel, impl_->models.handle(train::LiveRanker::kProducts));
   return stats;
 }
 

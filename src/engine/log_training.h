@@ -13,7 +13,7 @@
 namespace heed::engine {
 
 struct TrainedRanker {
-  std::shared_ptr<const model::Ranker> ranker;
+  std::shared_ptr<model::Ranker> ranker;
   uint64_t samples = 0;
   std::vector<TaskQuality> quality;  // on the last tenth by time
 };

@@ -210,4 +210,16 @@ Result<ReadResult> JsonReader::ReadBody(std::string_view body, size_t max_events
   return ndjson ? impl_->ReadLines(text, max_events) : impl_->ReadDocument(text, max_events);
 }
 
+std::string TextOf(const Extra& extra, std::string_view member) {
+  if (extra.text.empty()) return {};
+  dom::parser parser;
+  dom::element object;
+  std::string_view text;
+  if (parser.parse(extra.text).get(object) != simdjson::SUCCESS ||
+      object[member].get(text) != simdjson::SUCCESS) {
+    return {};
+  }
+  return std::string(text);
+}
+
 }  // namespace heed::event

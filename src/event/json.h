@@ -61,6 +61,9 @@ class JsonReader {
 // Minified JSON, members in the schema's order; reading it back gives an equal Event.
 std::string ToJson(const Event& event);
 
+// The text of a member that the schema does not name; "" where there is none, or it is no text.
+std::string TextOf(const Extra& extra, std::string_view member);
+
 // "viewer.enter"; for an Extension its own type.
 std::string_view TypeName(const Data& data);
 

@@ -326,5 +326,14 @@ TEST(Json, ScanAgreesWithTheParser) {
   }
 }
 
+TEST(Json, ReadsMembersThatTheSchemaDoesNotName) {
+  const Extra extra{R"({"n":3,"request_id":"d-1","\u0061":"b"})"};
+  EXPECT_EQ(TextOf(extra, "request_id"), "d-1");
+  EXPECT_EQ(TextOf(extra, "a"), "b");
+  EXPECT_EQ(TextOf(extra, "n"), "") << "no text";
+  EXPECT_EQ(TextOf(extra, "other"), "");
+  EXPECT_EQ(TextOf({}, "request_id"), "");
+}
+
 }  // namespace
 }  // namespace heed::event

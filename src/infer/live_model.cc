@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "model/ranker_net.h"
-
 namespace heed::infer {
 namespace {
 
@@ -16,23 +14,25 @@ void Append(const model::TableRows& rows, model::TableRows* to) {
 
 }  // namespace
 
-LiveModel::LiveModel(ModelHandle* handle, std::string version, const model::Ranker& trained,
-                     kernels::Precision precision)
-    : handle_(handle), version_(std::move(version)), first_step_(trained.net().updates) {
+LiveModel::LiveModel(ModelHandle* handle, const model::Ranker& trained,
+                     kernels::Precision precision, const std::string& version)
+    : handle_(handle) {
   for (Replica& replica : replicas_) {
     replica.ranker = trained.CopyToServe();
-    replica.model = ServingModel::Make(version_ + "+0", replica.ranker, precision);
+    replica.model = ServingModel::Make(version, replica.ranker, precision);
   }
   handle_->Publish(std::exchange(replicas_[serving_].model, nullptr));
 }
 
-void LiveModel::Publish(const model::Ranker& trained, const model::TableRows& changed, bool dense) {
+void LiveModel::Publish(const model::Ranker& trained, const model::TableRows& changed, bool dense,
+                        std::string version) {
   for (Replica& replica : replicas_) {
     Append(changed, &replica.behind);
     replica.dense_behind = replica.dense_behind || dense;
   }
   Replica& next = replicas_[1 - serving_];
   CatchUp(trained, &next);
+  next.model->version = std::move(version);
   // It was given to the handle by this object, which alone writes to it.
   replicas_[serving_].model =
       std::const_pointer_cast<ServingModel>(handle_->Exchange(std::exchange(next.model, nullptr)));
@@ -48,7 +48,6 @@ void LiveModel::CatchUp(const model::Ranker& trained, Replica* replica) const {
   } else if (model.compiled != nullptr) {
     model.compiled->RowsChanged(replica->ranker->KeysOf(replica->behind));
   }
-  model.version = version_ + "+" + std::to_string(trained.net().updates - first_step_);
   for (auto& rows : replica->behind.of) rows.clear();
   replica->dense_behind = false;
 }

@@ -17,16 +17,16 @@ namespace heed::infer {
 // Thread-compatible: one thread trains and publishes. Nobody else publishes to `handle` meanwhile.
 class LiveModel {
  public:
-  // Serves `trained`'s weights from now on, as "VERSION+STEPS", STEPS those trained since.
-  LiveModel(ModelHandle* handle, std::string version, const model::Ranker& trained,
-            kernels::Precision precision);
+  // Serves `trained`'s weights from now on, as `version`.
+  LiveModel(ModelHandle* handle, const model::Ranker& trained, kernels::Precision precision,
+            const std::string& version);
 
-  // Serves `trained` as it is: its rows `changed` since the last call and, with `dense`, everything
+  // Serves `trained` as it is, as `version`: its rows `changed` since the last call and, with `dense`, everything
   // else. (Between calls with `dense` new rows stand beside older dense weights; repacking those
   // costs a millisecond and empties the caches.) Returns when requests read the new weights and the
   // last one has left the old.
-  void Publish(const model::Ranker& trained, const model::TableRows& changed, bool dense);
-  const std::string& version() const { return version_; }
+  void Publish(const model::Ranker& trained, const model::TableRows& changed, bool dense,
+               std::string version);
 
  private:
   struct Replica {
@@ -38,8 +38,6 @@ class LiveModel {
   void CatchUp(const model::Ranker& trained, Replica* replica) const;
 
   ModelHandle* handle_;
-  std::string version_;
-  uint64_t first_step_;
   Replica replicas_[2];
   size_t serving_ = 0;
 };

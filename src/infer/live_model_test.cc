@@ -61,33 +61,33 @@ class LiveModelTest : public testing::Test {
 };
 
 TEST_F(LiveModelTest, ServesWhatWasTrainedRowsAndAll) {
-  LiveModel live(&handle_, "hosts-000001", *trained_, kernels::Precision::kFp32);
-  EXPECT_EQ(handle_.Get()->version, "hosts-000001+0");
+  LiveModel live(&handle_, *trained_, kernels::Precision::kFp32, "1+0");
+  EXPECT_EQ(handle_.Get()->version, "1+0");
   const Batch batch = Draw(40, false);
   EXPECT_TRUE(Near(Served(*handle_.Get(), batch), Expected(batch)));
   for (int round = 1; round <= 8; ++round) {
     keys_ += 3;  // some rows are new: both replicas grow, one round apart
     Train(2);
-    live.Publish(*trained_, trained_->TakeChangedRows(), /*dense=*/true);
-    EXPECT_EQ(handle_.Get()->version, "hosts-000001+" + std::to_string(2 * round));
+    live.Publish(*trained_, trained_->TakeChangedRows(), /*dense=*/true, std::to_string(round));
+    EXPECT_EQ(handle_.Get()->version, std::to_string(round));
     EXPECT_TRUE(Near(Served(*handle_.Get(), batch), Expected(batch))) << round;
   }
 }
 
 TEST_F(LiveModelTest, RowsComeAtOnceAndDenseWeightsWhenTold) {
-  LiveModel live(&handle_, "1", *trained_, kernels::Precision::kFp32);
+  LiveModel live(&handle_, *trained_, kernels::Precision::kFp32, "1+0");
   const std::unique_ptr<model::Ranker> before = trained_->Copy();
   const Batch batch = Draw(30, false);
   (void)Served(*handle_.Get(), batch);  // fills the caches
   Train(4);
   const model::TableRows changed = trained_->TakeChangedRows();
-  live.Publish(*trained_, changed, /*dense=*/false);
+  live.Publish(*trained_, changed, /*dense=*/false, "1+4");
   before->CopyRows(*trained_, changed);  // new rows, old dense weights
   model::Scores scores;
   ASSERT_TRUE(before->Forward(batch, false, &scores).ok());
   EXPECT_TRUE(Near(Served(*handle_.Get(), batch), scores.probabilities));
   EXPECT_FALSE(Near(scores.probabilities, Expected(batch))) << "the steps changed nothing dense";
-  live.Publish(*trained_, trained_->TakeChangedRows(), /*dense=*/true);
+  live.Publish(*trained_, trained_->TakeChangedRows(), /*dense=*/true, "1+5");
   EXPECT_TRUE(Near(Served(*handle_.Get(), batch), Expected(batch)));
 }
 
@@ -96,9 +96,9 @@ TEST_F(LiveModelTest, Int8KeepsItsRanges) {
   const auto ranges = CompiledRanker::MeasureRanges(copy, {Draw(20, false)});
   ASSERT_TRUE(ranges.ok());
   trained_->SetActivationRanges(ranges.value());
-  LiveModel live(&handle_, "1", *trained_, kernels::Precision::kInt8);
+  LiveModel live(&handle_, *trained_, kernels::Precision::kInt8, "1+0");
   Train(3);  // empties the trained one's
-  live.Publish(*trained_, trained_->TakeChangedRows(), /*dense=*/true);
+  live.Publish(*trained_, trained_->TakeChangedRows(), /*dense=*/true, "1+5");
   std::shared_ptr<model::Ranker> now = trained_->Copy();
   now->SetActivationRanges(ranges.value());
   const auto fresh = CompiledRanker::Compile(now, {.precision = kernels::Precision::kInt8});
@@ -113,7 +113,7 @@ TEST_F(LiveModelTest, Int8KeepsItsRanges) {
 
 // Whatever a request reads is one published version, whole.
 TEST_F(LiveModelTest, NoRequestSeesHalfAChange) {
-  LiveModel live(&handle_, "1", *trained_, kernels::Precision::kFp32);
+  LiveModel live(&handle_, *trained_, kernels::Precision::kFp32, "1+0");
   const Batch batch = Draw(20, false);
   std::mutex mutex;
   std::map<std::string, std::vector<float>> expected;
@@ -143,7 +143,8 @@ TEST_F(LiveModelTest, NoRequestSeesHalfAChange) {
   for (int step = 1; step <= 200; ++step) {
     Train(1);
     expect("1+" + std::to_string(step));
-    live.Publish(*trained_, trained_->TakeChangedRows(), /*dense=*/true);
+    live.Publish(*trained_, trained_->TakeChangedRows(), /*dense=*/true,
+                 "1+" + std::to_string(step));
   }
   stop = true;
   for (std::thread& request : requests) request.join();

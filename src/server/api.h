@@ -35,6 +35,9 @@ void AddCatalogRoutes(Api& api, std::vector<Route>* routes);    // /v1/catalog/*
 void AddModelRoutes(Api& api, std::vector<Route>* routes);      // /v1/models, /v1/train
 void AddStatusRoutes(Api& api, std::vector<Route>* routes);     // health, metrics, documents
 
+// heed_learning_*, heed_labels_*, heed_progressive_*.
+void AddLearningMetrics(Engine& engine, Metrics& metrics);
+
 // The tenant a request is about: what it names (`wanted`, may be empty), else the key's, else
 // "default". kPermissionDenied, naming `field`, when the key is bound to another.
 Result<std::string> TenantFor(const Principal& principal, const std::string& wanted,

@@ -126,6 +126,21 @@ std::vector<Field> Describe(Config& config) {
        "Share of slates whose last place is given to chance, with its probability logged.", 0, 1},
       {"engine", "seed", &e.seed, "Of that chance.", 0, 9e18},
 
+      {"learning", "on", &e.learning.on,
+       "Models learn from what comes of impressions while they serve; see docs/learning.md. It\n"
+       "begins with the first trained model."},
+      {"learning", "examples_per_s", &e.learning.examples_per_s,
+       "Impressions followed a second, at most; what comes above is counted and left.", 1, 1e6},
+      {"learning", "publish_ms", &e.learning.publish_ms,
+       "What was learned reaches rankings at most so often: rows of viewers, hosts and products;\n"
+       "and all other weights, after each of which cached rows are computed anew.",
+       1, kDay},
+      {"learning", "publish_dense_ms", &e.learning.publish_dense_ms, "", 1, kDay},
+      {"learning", "checkpoint_ms", &e.learning.checkpoint_ms,
+       "What was learned is written so often, and at the end.", 1'000, kDay},
+      {"learning", "served_rows", &e.learning.served_rows,
+       "Decided candidates whose features are kept for their impression, about 3 kB each.", 0, 1e7},
+
       {"log",
        "level",
        &l.level,

@@ -1,4 +1,6 @@
-// GET /v1/models and POST /v1/train.
+// /v1/models and POST /v1/train.
+#include <boost/json.hpp>
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,22 +12,93 @@
 namespace heed::server {
 namespace {
 
-Response Models(const Api& api) {
+namespace json = boost::json;
+
+Response JsonResponse(const json::value& value) {
   Response response;
-  response.body = "{\"models\":[";
-  bool first = true;
-  for (const ModelInfo& model : api.engine.Models()) {
-    response.body += first ? "{\"name\":" : ",{\"name\":";
-    first = false;
-    AppendJsonString(response.body, model.name);
-    response.body += ",\"version\":";
-    AppendJsonString(response.body, model.version);
-    response.body += model.active ? ",\"active\":true,\"parameters\":" : ",\"active\":false";
-    if (model.active) AppendNumber(response.body, model.parameters);
-    response.body += '}';
-  }
-  response.body += "]}";
+  response.body = json::serialize(value);
   return response;
+}
+
+json::value NumberOrNull(double value) {
+  return std::isfinite(value) ? json::value(value) : json::value(nullptr);
+}
+
+json::object LearningJson(const LearningStats& stats) {
+  json::array tasks;
+  for (const TaskLearning& task : stats.tasks) {
+    tasks.push_back({{"task", task.task},
+                     {"open", task.open},
+                     {"positive", task.positive},
+                     {"negative", task.negative},
+                     {"corrected", task.corrected},
+                     {"judged", task.judged},
+                     {"auc", NumberOrNull(task.auc)},
+                     {"log_loss", NumberOrNull(task.log_loss)},
+                     {"pcoc", NumberOrNull(task.pcoc)},
+                     {"ece", NumberOrNull(task.ece)}});
+  }
+  json::object out = {{"name", stats.model},
+                      {"version", stats.version},
+                      {"learning", stats.learning},
+                      {"shown", stats.shown},
+                      {"skipped", stats.skipped},
+                      {"by_decision", stats.by_decision},
+                      {"queued", stats.queued},
+                      {"steps", stats.steps},
+                      {"refused_steps", stats.refused_steps},
+                      {"capped", stats.capped},
+                      {"loss_difference", NumberOrNull(stats.loss_difference)},
+                      {"loss_difference_error", NumberOrNull(stats.loss_difference_error)},
+                      {"promotions", stats.promotions},
+                      {"rollbacks", stats.rollbacks},
+                      {"event_to_weights_p50_s", NumberOrNull(stats.event_to_weights_p50_s)},
+                      {"event_to_weights_p99_s", NumberOrNull(stats.event_to_weights_p99_s)},
+                      {"unseen_keys", NumberOrNull(stats.unseen_keys)},
+                      {"drifted", stats.drifted},
+                      {"drifted_deviations", NumberOrNull(stats.drifted_deviations)},
+                      {"tasks", std::move(tasks)}};
+  if (!stats.stopped.empty()) out["stopped"] = stats.stopped;
+  return out;
+}
+
+Result<Response> Models(Api& api, const Request&) {
+  json::array models, learning;
+  for (const ModelInfo& model : api.engine.Models()) {
+    json::object one = {{"name", model.name},
+                        {"version", model.version},
+                        {"active", model.active},
+                        {"shadow", model.shadow}};
+    if (model.active) one["parameters"] = model.parameters;
+    models.push_back(std::move(one));
+  }
+  for (const LearningStats& stats : api.engine.Learning()) learning.push_back(LearningJson(stats));
+  return JsonResponse(
+      json::object{{"models", std::move(models)}, {"learning", std::move(learning)}});
+}
+
+Result<Response> Activate(Api& api, const Request& request) {
+  HEED_RETURN_IF_ERROR(api.engine.ActivateModel(request.params[0]));
+  return Models(api, request);
+}
+
+Result<Response> Shadow(Api& api, const Request& request) {
+  HEED_RETURN_IF_ERROR(api.engine.SetShadowModel(request.params[0]));
+  return Models(api, request);
+}
+
+Result<Response> RollBack(Api& api, const Request& request) {
+  HEED_RETURN_IF_ERROR(api.engine.RollBackModel(request.params[0]));
+  return Models(api, request);
+}
+
+Result<Response> SetLearning(Api& api, const Request& request) {
+  HEED_ASSIGN_OR_RETURN(const json::value body, ParseJson(request.body));
+  ObjectReader reader(body);
+  const bool on = reader.Flag("on", true);
+  HEED_RETURN_IF_ERROR(reader.Finish());
+  HEED_RETURN_IF_ERROR(api.engine.SetLearning(request.params[0], on));
+  return Models(api, request);
 }
 
 void AppendQuality(std::string& out, const TaskQuality& task) {
@@ -77,15 +150,33 @@ Response Train(Api& api, const Request& request) {
 }  // namespace
 
 void AddModelRoutes(Api& api, std::vector<Route>* routes) {
-  Route models;
-  models.method = Method::kGet;
-  models.pattern = "/v1/models";
-  models.scope = "models";
-  models.lane = Lane::kDisk;
-  models.handler = [&api](const std::shared_ptr<const Request>&, const Reply& reply) {
-    reply.Send(Models(api));
+  struct Entry {
+    Method method;
+    const char* pattern;
+    Body body;
+    Result<Response> (*function)(Api&, const Request&);
   };
-  routes->push_back(std::move(models));
+  for (const Entry& entry :
+       {Entry{Method::kGet, "/v1/models", Body::kNone, Models},
+        Entry{Method::kPost, "/v1/models/{version}/activate", Body::kNone, Activate},
+        Entry{Method::kPost, "/v1/models/{version}/shadow", Body::kNone, Shadow},
+        Entry{Method::kPost, "/v1/models/{name}/rollback", Body::kNone, RollBack},
+        Entry{Method::kPost, "/v1/models/{name}/learning", Body::kJson, SetLearning}}) {
+    Route route;
+    route.method = entry.method;
+    route.pattern = entry.pattern;
+    route.scope = "models";
+    route.body = entry.body;
+    route.lane = Lane::kDisk;
+    const auto function = entry.function;
+    route.handler = [&api, function](const std::shared_ptr<const Request>& request,
+                                     const Reply& reply) {
+      Result<Response> response = function(api, *request);
+      reply.Send(response.ok() ? std::move(response).value()
+                               : Refuse(*request, response.status()));
+    };
+    routes->push_back(std::move(route));
+  }
   Route train;
   train.method = Method::kPost;
   train.pattern = "/v1/train";

@@ -45,6 +45,7 @@ Api::Api(Engine& engine_in, const ServerConfig& config_in, Metrics& metrics_in)
   score_stage = AddStage(metrics, "score");
   choose_stage = AddStage(metrics, "choose");
   log_stage = AddStage(metrics, "log");
+  AddLearningMetrics(engine, metrics);
   const Gauge sequence =
       metrics.AddGauge("heed_log_sequence", "Sequence of the last durable event");
   const Gauge state = metrics.AddGauge("heed_state_sequence", "Sequence that state has reached");

@@ -1,0 +1,412 @@
+#include "engine/learner.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "event/event.h"
+#include "event/json.h"
+
+namespace heed::engine {
+namespace {
+
+using train::Alarm;
+using train::Feedback;
+using train::LiveRanker;
+using train::OnlineTrainer;
+
+constexpr std::string_view kMagic = "HEEDLIVE";
+constexpr uint32_t kFormat = 1;
+constexpr int kNice = 5;  // rankings first; a step is milliseconds
+constexpr int64_t kMinuteMs = 60'000;
+
+int64_t NowUs() { return Clock::System().steady_us(); }
+
+const model::Schema& SchemaOf(LiveRanker which) {
+  return which == LiveRanker::kHosts ? model::HostSchema() : model::ProductSchema();
+}
+
+train::OnlineOptions OptionsFor(LiveRanker which) {
+  train::OnlineOptions options;
+  const auto windows = [&](const auto& windows_ms) {
+    for (const int64_t window_ms : windows_ms) {
+      options.ledger.windows.push_back({window_ms, train::Attribution::kForgetMs});
+    }
+  };
+  if (which == LiveRanker::kHosts) {
+    windows(train::Attribution::kHostWindowsMs);
+  } else {
+    windows(train::Attribution::kProductWindowsMs);
+  }
+  return options;
+}
+
+double Percentile(std::deque<double> values, double share) {
+  if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
+  const auto at = static_cast<ptrdiff_t>(share * static_cast<double>(values.size() - 1));
+  std::nth_element(values.begin(), values.begin() + at, values.end());
+  return values[static_cast<size_t>(at)];
+}
+
+}  // namespace
+
+Learner::Learner(const LearningOptions& options, kernels::Precision precision,
+                 std::string directory, ServedFeatures* served, infer::ModelHandle* hosts,
+                 infer::ModelHandle* products)
+    : options_(options), precision_(precision), directory_(std::move(directory)), served_(served) {
+  live_[0] = {.which = LiveRanker::kHosts, .name = "hosts", .handle = hosts};
+  live_[1] = {.which = LiveRanker::kProducts, .name = "products", .handle = products};
+  thread_ = std::thread([this] { Loop(); });
+}
+
+Learner::~Learner() {
+  {
+    const std::lock_guard lock(queue_mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+  for (Live& live : live_) {
+    if (live.trainer == nullptr) continue;
+    if (const Status written = Write(&live); !written.ok()) {
+      spdlog::error("what {} learned is not kept: {}", live.name, written.ToString());
+    }
+  }
+}
+
+// ---- the committer's side ---------------------------------------------------------------------
+
+void Learner::Remember(const store::LogRecord& record, const state::State& state) {
+  remembering_ = true;
+  Before(record, state);
+  remembering_ = false;
+}
+
+void Learner::Before(const store::LogRecord& record, const state::State& before) {
+  const int64_t now_ms = Clock::System().now_ms();
+  // A clock that runs ahead must not end windows early.
+  const int64_t ts = std::min(record.event.ts, now_ms);
+  if (ts > newest_ts_.load(std::memory_order_relaxed)) {
+    newest_ts_.store(ts, std::memory_order_relaxed);
+    newest_at_ms_.store(now_ms, std::memory_order_relaxed);
+    if (minutes_.empty() || ts >= minutes_.back().first + kMinuteMs) {
+      minutes_.emplace_back(ts, record.sequence);
+    }
+    while (minutes_.size() > 1 && minutes_[1].first <= ts - train::Attribution::kForgetMs) {
+      minutes_.pop_front();
+    }
+    reach_back_.store(minutes_.front().second, std::memory_order_relaxed);
+  }
+  attribution_.Apply(record, before, this);
+  sequence_.store(record.sequence, std::memory_order_relaxed);
+}
+
+bool Learner::Accepts(LiveRanker which) {
+  const auto w = static_cast<size_t>(which);
+  if (!follows_[w].load(std::memory_order_relaxed)) return false;
+  if (remembering_) return true;  // its features are not read (Served), and Add drops it
+  const int64_t now_us = NowUs();
+  const auto rate = static_cast<double>(options_.examples_per_s);
+  allowance_ = std::min(rate, allowance_ + rate * static_cast<double>(now_us - allowed_us_) * 1e-6);
+  allowed_us_ = now_us;
+  if (allowance_ < 1 || queued_[w].load(std::memory_order_relaxed) >= kMaxQueued) {
+    skipped_[w].fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
+  allowance_ -= 1;
+  return true;
+}
+
+std::shared_ptr<const model::Batch> Learner::Served(LiveRanker which, const event::Event& shown) {
+  if (remembering_) return std::make_shared<const model::Batch>();
+  std::shared_ptr<const model::Batch> features;
+  if (const auto* room = std::get_if<event::RoomImpression>(&shown.data)) {
+    features = served_->Take(shown.tenant, room->request_id.value_or(""), shown.room);
+  } else if (const auto* product = std::get_if<event::ProductImpression>(&shown.data)) {
+    features = served_->Take(shown.tenant, event::TextOf(product->extra, "request_id"), product->product_id);
+  }
+  if (features != nullptr) {
+    by_decision_[static_cast<size_t>(which)].fetch_add(1, std::memory_order_relaxed);
+  }
+  return features;
+}
+
+void Learner::Add(Feedback feedback) {
+  const auto w = static_cast<size_t>(feedback.ranker);
+  if (feedback.kind == Feedback::Kind::kShown) {
+    if (remembering_) return;  // known to the checkpoint, or its features are lost
+    shown_[w].fetch_add(1, std::memory_order_relaxed);
+  }
+  queued_[w].fetch_add(1, std::memory_order_relaxed);
+  bool first = false;
+  {
+    const std::lock_guard lock(queue_mutex_);
+    first = queue_.empty();
+    queue_.push_back({std::move(feedback), NowUs()});
+  }
+  if (first) wake_.notify_one();
+}
+
+// ---- the learner's side -----------------------------------------------------------------------
+
+// Event time now: what the newest event says, and the time since it came.
+int64_t Learner::NowTs() const {
+  const int64_t newest = newest_ts_.load(std::memory_order_relaxed);
+  if (newest == 0) return 0;
+  return newest + Clock::System().now_ms() - newest_at_ms_.load(std::memory_order_relaxed);
+}
+
+void Learner::Loop() {
+  static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice));
+  std::vector<Item> items;
+  bool more = false;
+  for (;;) {
+    {
+      std::unique_lock lock(queue_mutex_);
+      const auto patience = std::chrono::milliseconds(more ? 0 : std::max<int64_t>(options_.publish_ms, 1));
+      wake_.wait_for(lock, patience, [this] { return stopping_ || !queue_.empty(); });
+      if (stopping_ && queue_.empty()) return;
+      items.swap(queue_);
+    }
+    const std::lock_guard lock(models_mutex_);
+    for (Item& item : items) {
+      Live& live = Of(item.feedback.ranker);
+      queued_[static_cast<size_t>(item.feedback.ranker)].fetch_sub(1, std::memory_order_relaxed);
+      if (live.trainer == nullptr) continue;
+      if (const Status added = live.trainer->Add(item.feedback); !added.ok()) {
+        spdlog::error("{} cannot learn from an example: {}", live.name, added.ToString());
+        continue;
+      }
+      if (item.feedback.kind == Feedback::Kind::kPositive) {
+        live.unpublished_us.push_back(item.arrived_us);
+      }
+    }
+    items.clear();
+    more = false;
+    for (Live& live : live_) {
+      if (live.trainer != nullptr) more = Learn(&live, NowTs()) || more;
+    }
+  }
+}
+
+bool Learner::Learn(Live* live, int64_t now_ts) {
+  const train::LearnReport report = live->trainer->Learn(now_ts, kStepsAtOnce);
+  live->changed = live->changed || report.steps > 0;
+  if (report.rolled_back) {
+    spdlog::warn("{} did worse than its shadow and went back to it", live->name);
+    Restart(live);
+  }
+  if (const Alarm alarm = live->trainer->alarm(); alarm != live->told) {
+    live->told = alarm;
+    if (alarm != Alarm::kNone) {
+      spdlog::error("{} has stopped learning: {}; what serves stays", live->name,
+                    train::AlarmName(alarm));
+    }
+  }
+  const int64_t now_us = NowUs();
+  const bool due = live->trainer->due();
+  if (live->changed && now_us - live->published_us >= options_.publish_ms * 1000) {
+    Publish(live, now_us - live->dense_us >= options_.publish_dense_ms * 1000);
+  }
+  if (!due && !live->changed) live->unpublished_us.clear();  // nothing was to be learned of it
+  if (now_us - live->written_us >= options_.checkpoint_ms * 1000) {
+    live->written_us = now_us;
+    if (const Status written = Write(live); !written.ok()) {
+      spdlog::error("what {} learned is not written: {}", live->name, written.ToString());
+    }
+  }
+  return due;
+}
+
+std::string Learner::VersionOf(const Live& live) const {
+  return live.version + "+" + std::to_string(live.trainer->stats().steps);
+}
+
+void Learner::Publish(Live* live, bool dense) {
+  live->serving->Publish(live->trainer->live(), {live->trainer->TakeTouchedRows()}, dense,
+                         VersionOf(*live));
+  const int64_t now_us = NowUs();
+  live->published_us = now_us;
+  if (dense) live->dense_us = now_us;
+  live->changed = false;
+  if (live->trainer->due()) return;  // not all of it is in these weights
+  for (const int64_t arrived_us : live->unpublished_us) {
+    live->delays_s.push_back(static_cast<double>(now_us - arrived_us) * 1e-6);
+    if (live->delays_s.size() > kDelaysKept) live->delays_s.pop_front();
+  }
+  live->unpublished_us.clear();
+}
+
+void Learner::Restart(Live* live) {
+  static_cast<void>(live->trainer->TakeTouchedRows());
+  live->serving = std::make_unique<infer::LiveModel>(live->handle, live->trainer->live(),
+                                                     precision_, VersionOf(*live));
+  live->published_us = live->dense_us = NowUs();
+  live->changed = false;
+}
+
+// ---- what is asked of it ----------------------------------------------------------------------
+
+Status Learner::Serve(LiveRanker which, std::string version,
+                      const std::shared_ptr<model::Ranker>& ranker,
+                      const std::shared_ptr<model::Ranker>& shadow, bool resume) {
+  const std::lock_guard lock(models_mutex_);
+  Live& live = Of(which);
+  live.version = std::move(version);
+  std::unique_ptr<OnlineTrainer> trainer;
+  if (resume) {
+    Result<std::unique_ptr<OnlineTrainer>> left = ReadCheckpoint(live);
+    if (left.ok()) {
+      trainer = std::move(left).value();
+    } else if (left.status().code() != Code::kNotFound) {
+      spdlog::error("what {} had learned is refused, it begins again: {}", live.name,
+                    left.status().ToString());
+    }
+  }
+  if (trainer == nullptr) {
+    HEED_ASSIGN_OR_RETURN(trainer, OnlineTrainer::Create(ranker->Copy(), OptionsFor(which)));
+    if (shadow != nullptr) trainer->SetShadow(shadow->Copy());
+  }
+  live.trainer = std::move(trainer);
+  live.told = live.trainer->alarm();
+  live.unpublished_us.clear();
+  live.written_us = NowUs();
+  Restart(&live);
+  follows_[static_cast<size_t>(which)] = true;
+  return {};
+}
+
+Status Learner::SetShadow(LiveRanker which, const std::shared_ptr<model::Ranker>& shadow) {
+  const std::lock_guard lock(models_mutex_);
+  Live& live = Of(which);
+  if (live.trainer == nullptr) return NotFound(std::string("no model '") + live.name + "'");
+  live.trainer->SetShadow(shadow->Copy());
+  return {};
+}
+
+Status Learner::RollBack(LiveRanker which) {
+  const std::lock_guard lock(models_mutex_);
+  Live& live = Of(which);
+  if (live.trainer == nullptr) return NotFound(std::string("no model '") + live.name + "'");
+  live.trainer->Rollback();
+  Restart(&live);
+  return {};
+}
+
+Status Learner::SetLearning(LiveRanker which, bool on) {
+  const std::lock_guard lock(models_mutex_);
+  Live& live = Of(which);
+  if (live.trainer == nullptr) return NotFound(std::string("no model '") + live.name + "'");
+  live.trainer->SetAlarm(on ? Alarm::kNone : Alarm::kByHand);
+  live.told = live.trainer->alarm();
+  return {};
+}
+
+std::vector<LearningStats> Learner::Stats() const {
+  std::vector<LearningStats> all;
+  const std::lock_guard lock(models_mutex_);
+  for (const Live& live : live_) {
+    if (live.trainer != nullptr) all.push_back(StatsOf(live));
+  }
+  return all;
+}
+
+LearningStats Learner::StatsOf(const Live& live) const {
+  const auto w = static_cast<size_t>(live.which);
+  const train::OnlineStats now = live.trainer->stats();
+  LearningStats out;
+  out.model = live.name;
+  out.version = live.handle->Get()->version;
+  out.learning = now.alarm == Alarm::kNone;
+  if (!out.learning) out.stopped = train::AlarmName(now.alarm);
+  out.shown = shown_[w];
+  out.skipped = skipped_[w];
+  out.by_decision = by_decision_[w];
+  out.queued = queued_[w];
+  out.steps = now.steps;
+  out.refused_steps = now.refused;
+  out.capped = now.over_viewer + now.over_source;
+  out.loss_difference = now.health.difference;
+  out.loss_difference_error = now.health.standard_error;
+  out.promotions = now.health.promotions;
+  out.rollbacks = now.health.rollbacks;
+  out.event_to_weights_p50_s = Percentile(live.delays_s, 0.5);
+  out.event_to_weights_p99_s = Percentile(live.delays_s, 0.99);
+  out.unseen_keys = live.trainer->drift().unseen_keys();
+  const std::vector<train::InputDrift::Numeric> numerics = live.trainer->drift().numerics();
+  const model::Schema& schema = SchemaOf(live.which);
+  for (size_t i = 0; i < numerics.size(); ++i) {
+    if (std::abs(numerics[i].mean) <= std::abs(out.drifted_deviations)) continue;
+    out.drifted = schema.numerics[i].name;
+    out.drifted_deviations = numerics[i].mean;
+  }
+  for (size_t t = 0; t < schema.tasks.size(); ++t) {
+    const train::MetricSet judged = live.trainer->progressive().Measured(t);
+    const train::LabelLedger::Counts& labels = now.labels_of[t];
+    out.tasks.push_back({.task = schema.tasks[t].name,
+                         .open = labels.open,
+                         .positive = labels.positive,
+                         .negative = labels.negative,
+                         .corrected = labels.corrected,
+                         .judged = static_cast<uint64_t>(judged.rows),
+                         .auc = judged.auc,
+                         .log_loss = judged.log_loss,
+                         .pcoc = judged.pcoc,
+                         .ece = judged.ece});
+  }
+  return out;
+}
+
+// ---- checkpoints ------------------------------------------------------------------------------
+
+// Format: docs/formats/model.md.
+Status Learner::Write(Live* live) {
+  std::string body;
+  ByteWriter out(body);
+  out.String(live->version);
+  out.Fixed(reach_back_.load(std::memory_order_relaxed));
+  out.String(live->trainer->Serialize());
+  std::string bytes(kMagic);
+  ByteWriter head(bytes);
+  head.Fixed(kFormat);
+  head.Fixed(Crc32(body));
+  bytes += body;
+  return ReplaceFile(directory_ + "/" + live->name + ".live", bytes);
+}
+
+Result<std::unique_ptr<OnlineTrainer>> Learner::ReadCheckpoint(const Live& live) {
+  const std::string path = directory_ + "/" + live.name + ".live";
+  HEED_ASSIGN_OR_RETURN(const std::string bytes, ReadWholeFile(path));
+  ByteReader in(bytes);
+  const bool ours = in.Raw(kMagic.size()) == kMagic;
+  const auto format = in.Fixed<uint32_t>();
+  const auto checksum = in.Fixed<uint32_t>();
+  if (!ours || format != kFormat || checksum != Crc32(in.rest())) {
+    return Corruption(path + ": damaged, or of another version");
+  }
+  const std::string version(in.String());
+  const auto reach_back = in.Fixed<uint64_t>();
+  const std::string_view trainer = in.String();
+  if (!in.ok()) return Corruption(path + ": ends early");
+  if (version != live.version) return NotFound(path + ": learned from " + version);
+  Result<std::unique_ptr<OnlineTrainer>> restored =
+      OnlineTrainer::Restore(trainer, OptionsFor(live.which));
+  if (!restored.ok()) return restored.status().Within(path);
+  if (restored.value()->live().config().schema != SchemaOf(live.which)) {
+    return Corruption(path + ": of other features");
+  }
+  remember_from_ = std::min(remember_from_, reach_back);
+  return restored;
+}
+
+}  // namespace heed::engine
