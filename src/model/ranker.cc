@@ -1,5 +1,6 @@
 #include "model/ranker.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <mutex>
@@ -46,6 +47,54 @@ nn::Update UpdateOf(const OptimizerConfig& optimizer, OptimizerConfig::Kind kind
           .epsilon = optimizer.epsilon,
           .l2 = l2,
           .step = step};
+}
+
+// Before the step, of a resolved batch.
+void Record(const Net& net, const Workspace& work, StepRecord* before) {
+  before->dense.clear();
+  for (const nn::Parameter* p : net.Parameters()) {
+    before->dense.insert(before->dense.end(), p->value.data(), p->value.data() + p->value.size());
+  }
+  before->tables.resize(net.tables.size());
+  for (StepRecord::Rows& table : before->tables) table.rows.clear();
+  const auto take = [&](const auto& columns, const auto& table_of,
+                        const std::vector<uint32_t>& rows) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      before->tables[table_of(columns[i % columns.size()])].rows.push_back(rows[i]);
+    }
+  };
+  const auto of_field = [](const Layout::Field& field) { return field.table; };
+  take(net.layout.request_fields, of_field, work.request_rows);
+  take(net.layout.candidate_fields, of_field, work.candidate_rows);
+  for (size_t s = 0; s < net.layout.sequences.size(); ++s) {
+    take(
+        net.layout.sequences[s].tables, [](size_t table) { return table; }, work.sequences[s].rows);
+  }
+  for (size_t i = 0; i < net.tables.size(); ++i) {
+    StepRecord::Rows& own = before->tables[i];
+    std::sort(own.rows.begin(), own.rows.end());
+    own.rows.erase(std::unique(own.rows.begin(), own.rows.end()), own.rows.end());
+    own.values.clear();
+    for (const uint32_t row : own.rows) {
+      const float* values = net.tables[i].Row(row);
+      own.values.insert(own.values.end(), values, values + net.tables[i].width());
+    }
+  }
+}
+
+// Of all the step may have changed.
+bool Finite(Net* net, const StepRecord& before) {
+  const auto squares = kernels::Active().sum_squares;
+  double sum = 0.0;
+  for (const nn::Parameter* p : net->Parameters()) {
+    sum += static_cast<double>(squares(p->value.data(), p->value.size()));
+  }
+  for (size_t i = 0; i < net->tables.size(); ++i) {
+    for (const uint32_t row : before.tables[i].rows) {
+      sum += static_cast<double>(squares(net->tables[i].Row(row), net->tables[i].width()));
+    }
+  }
+  return std::isfinite(sum);
 }
 
 }  // namespace
@@ -139,11 +188,24 @@ void Ranker::SetNumericScaling(const std::vector<float>& mean,
 }
 
 Result<double> Ranker::TrainStep(const Batch& batch, const OptimizerConfig& optimizer) {
+  if (batch.labels.empty()) return InvalidArgument("no labels to learn from", "labels");
+  return Step(batch, optimizer, nullptr, nullptr);
+}
+
+Result<double> Ranker::TrainStep(const Batch& batch, const OptimizerConfig& optimizer,
+                                 const LogitLoss& loss, StepRecord* before) {
+  if (optimizer.all_rows) {
+    return InvalidArgument("a step of touched rows cannot move all rows", "all_rows");
+  }
+  return Step(batch, optimizer, &loss, before);
+}
+
+Result<double> Ranker::Step(const Batch& batch, const OptimizerConfig& optimizer,
+                            const LogitLoss* own_loss, StepRecord* before) {
   Net& net = impl_->net;
   Workspace* work = &impl_->training;
   HEED_RETURN_IF_ERROR(batch.Validate(net.config.schema));
   if (batch.candidates == 0) return InvalidArgument("an empty batch teaches nothing", "candidates");
-  if (batch.labels.empty()) return InvalidArgument("no labels to learn from", "labels");
   const kernels::FlushDenormals flush;
   const Team::Use use(impl_->team.get());
   if (impl_->counting) {
@@ -151,16 +213,20 @@ Result<double> Ranker::TrainStep(const Batch& batch, const OptimizerConfig& opti
   } else {
     net.Resolve(batch, work);
   }
+  if (before != nullptr) Record(net, *work, before);
   // A stream of its own for each step: nothing to store, and a resumed run drops the same units.
   Random random(MixHash(net.seed + MixHash(net.updates + 1)));
-  net.Forward(batch, {.phase = nn::Phase::kTrain, .dropout = &random}, work);
+  net.Forward(batch,
+              own_loss == nullptr ? Pass{.phase = nn::Phase::kTrain, .dropout = &random} : Pass{},
+              work);
   const float scale = impl_->rate_scale;
   nn::Update rows = UpdateOf(optimizer, optimizer.tables, scale * optimizer.table_rate,
                              optimizer.table_l2, net.updates + 1);
   rows.all_rows = optimizer.all_rows;
   // A wide part's weights lie in the same rows and get their gradient apart.
-  const bool at_once = !rows.all_rows && !net.config.wide;
-  const double loss = net.Backward(batch, work, at_once ? &rows : nullptr);
+  // A step that can be taken back is small: nothing of it is worth doing before it is known to be finite.
+  const bool at_once = !rows.all_rows && !net.config.wide && before == nullptr;
+  const double loss = net.Backward(batch, work, at_once ? &rows : nullptr, own_loss);
 
   const std::vector<nn::Parameter*> parameters = net.Parameters();
   const double dense_squares = nn::GradientSquares(parameters);
@@ -171,7 +237,7 @@ Result<double> Ranker::TrainStep(const Batch& batch, const OptimizerConfig& opti
   }
   ++net.updates;
   net.activation_ranges.clear();
-  net.Track(*work);
+  if (own_loss == nullptr) net.Track(*work);
   const double norm = std::sqrt(dense_squares);
   if (optimizer.clip_norm > 0.0f && norm > static_cast<double>(optimizer.clip_norm)) {
     const auto factor = static_cast<float>(static_cast<double>(optimizer.clip_norm) / norm);
@@ -184,7 +250,37 @@ Result<double> Ranker::TrainStep(const Batch& batch, const OptimizerConfig& opti
   for (nn::Parameter* p : parameters) nn::Apply(dense, *p);
   net.Clamp();
   for (size_t i = 0; i < net.tables.size(); ++i) net.tables[i].Apply(rows, work->d_rows[i]);
+  // An activation may hide a weight that is not finite from the logits, but not from the next gradient.
+  if (before != nullptr && !Finite(&net, *before)) {
+    KeepOfStep(*before, 0.0f);
+    return InvalidArgument("weights would not be finite; lower the rate");
+  }
   return loss;
+}
+
+void Ranker::KeepOfStep(const StepRecord& before, float keep) {
+  Net& net = impl_->net;
+  const auto blend = [keep](const float* old, float* now, size_t n) {
+    // Not by the formula: what is not finite now would stay so.
+    if (keep == 0.0f) {
+      std::copy(old, old + n, now);
+      return;
+    }
+    for (size_t i = 0; i < n; ++i) now[i] = old[i] + keep * (now[i] - old[i]);
+  };
+  const float* dense = before.dense.data();
+  for (nn::Parameter* p : net.Parameters()) {
+    blend(dense, p->value.data(), p->value.size());
+    dense += p->value.size();
+  }
+  for (size_t i = 0; i < net.tables.size(); ++i) {
+    const size_t width = net.tables[i].width();
+    const StepRecord::Rows& own = before.tables[i];
+    for (size_t r = 0; r < own.rows.size(); ++r) {
+      blend(own.values.data() + r * width, net.tables[i].Row(own.rows[r]), width);
+    }
+  }
+  net.activation_ranges.clear();
 }
 
 Status Ranker::CountKeys(const Batch& batch) {
