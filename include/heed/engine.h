@@ -28,11 +28,12 @@ struct Event;
 // the first trained model.
 struct LearningOptions {
   bool on = true;
-  int64_t examples_per_s = 2'000;    // impressions followed, at most; the rest is counted and left
-  int64_t publish_ms = 20;           // changed rows reach rankings at most so often
-  int64_t publish_dense_ms = 1'000;  // and all other weights: each time cached rows are computed anew
-  int64_t checkpoint_ms = 300'000;   // what was learned is written so often, and at the end
-  uint64_t served_rows = 20'000;     // decided candidates whose features are kept for their impression
+  int64_t examples_per_s = 2'000;  // impressions followed, at most; the rest is counted and left
+  int64_t publish_ms = 20;         // changed rows reach rankings at most so often
+  int64_t publish_dense_ms =
+      1'000;  // and all other weights: each time cached rows are computed anew
+  int64_t checkpoint_ms = 300'000;  // what was learned is written so often, and at the end
+  uint64_t served_rows = 20'000;  // decided candidates whose features are kept for their impression
 };
 
 struct EngineOptions {
@@ -206,11 +207,11 @@ struct LearningStats {
   std::string model;    // "hosts", "products"
   std::string version;  // what serves: "hosts-000003+1234", 1234 steps from hosts-000003
   bool learning = false;
-  std::string stopped;  // why it does not, when it was told to
-  uint64_t shown = 0;   // impressions followed
-  uint64_t skipped = 0;    // left: over examples_per_s, or the learner was behind
+  std::string stopped;       // why it does not, when it was told to
+  uint64_t shown = 0;        // impressions followed
+  uint64_t skipped = 0;      // left: over examples_per_s, or the learner was behind
   uint64_t by_decision = 0;  // of those followed, with the features of their decision
-  uint64_t queued = 0;       // waiting for the learner
+  uint64_t queued = 0;       // impressions, outcomes and labels that wait to be learned
   uint64_t steps = 0, refused_steps = 0;  // refused: not finite
   uint64_t capped = 0;                    // labels that weighed less, by viewer or source
   // Mean loss of what is served less that of the shadow, over the same examples.
@@ -218,8 +219,8 @@ struct LearningStats {
   uint64_t promotions = 0, rollbacks = 0;
   // From an event's durable acknowledgement to rankings that read what it taught, of late.
   double event_to_weights_p50_s = 0, event_to_weights_p99_s = 0;
-  double unseen_keys = 0;        // share of keys that the model has no row for
-  std::string drifted;           // the number whose mean moved most since training,
+  double unseen_keys = 0;         // share of keys that the model has no row for
+  std::string drifted;            // the number whose mean moved most since training,
   double drifted_deviations = 0;  // and by how many of its deviations
   std::vector<TaskLearning> tasks;
 };

@@ -37,8 +37,8 @@ std::string Number(const json::value& object, const char* name, int digits) {
 
 void PrintLearning(const json::value& learning) {
   const bool on = learning.at("learning").as_bool();
-  std::printf("%s  %s%s\n", Text(learning, "version").c_str(), on ? "learns" : "stopped: ",
-              on ? "" : Text(learning, "stopped").c_str());
+  std::printf("%s  %s%s\n", Text(learning, "version").c_str(),
+              on ? "learns" : "stopped: ", on ? "" : Text(learning, "stopped").c_str());
   std::printf("  impressions  %s followed, %s left, %s with the features of their decision\n",
               Number(learning, "shown", 0).c_str(), Number(learning, "skipped", 0).c_str(),
               Number(learning, "by_decision", 0).c_str());
@@ -67,7 +67,8 @@ void Print(const json::value& answer) {
     std::printf("%-20s %s%s%s\n", Text(model, "version").c_str(), active ? "active" : "",
                 active && shadow ? ", " : "", shadow ? "shadow" : "");
   }
-  if (answer.at("models").as_array().empty()) std::printf("no model yet: heed train, or POST /v1/train\n");
+  if (answer.at("models").as_array().empty())
+    std::printf("no model yet: heed train, or POST /v1/train\n");
   for (const json::value& learning : answer.at("learning").as_array()) {
     std::printf("\n");
     PrintLearning(learning);
@@ -87,8 +88,8 @@ int Ask(const Options& options, const char* method, const std::string& target,
   const json::value answer = json::parse(response.value().body, broken);
   if (broken || !answer.is_object()) return Fail(IoError("the answer is no JSON object"));
   if (response.value().status >= 400) {
-    return Fail(Status(Code::kUnavailable, std::to_string(response.value().status) + ": " +
-                                               Text(answer, "detail")));
+    return Fail(Status(Code::kUnavailable,
+                       std::to_string(response.value().status) + ": " + Text(answer, "detail")));
   }
   if (options.json) {
     std::printf("%s\n", response.value().body.c_str());
@@ -102,12 +103,12 @@ int Ask(const Options& options, const char* method, const std::string& target,
 
 void AddModels(CLI::App& app, int* exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("models", "Versions and learning of a server that runs");
+  CLI::App* command = app.add_subcommand("models", "Versions and learning of a server that runs");
   command->require_subcommand(1);
   command->footer(
       "Examples:\n  heed models list\n  heed models activate hosts-000002\n"
-      "  heed models shadow hosts-000001\n  heed models rollback hosts\n  heed models stop products");
+      "  heed models shadow hosts-000001\n  heed models rollback hosts\n  heed models stop "
+      "products");
   command->add_option("--host", options->host, "Where the server listens")->capture_default_str();
   command->add_option("--port", options->port, "Its port")->capture_default_str();
   command->add_option("--key", options->key, "An API key with the scope models")
@@ -121,9 +122,8 @@ void AddModels(CLI::App& app, int* exit_code) {
   };
   add("list", "What there is, what serves, how learning goes", nullptr,
       [](const Options& o) { return Ask(o, "GET", "/v1/models"); });
-  add("activate", "Serve a version, and learn on from it", "version", [](const Options& o) {
-    return Ask(o, "POST", "/v1/models/" + o.which + "/activate");
-  });
+  add("activate", "Serve a version, and learn on from it", "version",
+      [](const Options& o) { return Ask(o, "POST", "/v1/models/" + o.which + "/activate"); });
   add("shadow", "Judge what is learned by a version", "version",
       [](const Options& o) { return Ask(o, "POST", "/v1/models/" + o.which + "/shadow"); });
   add("rollback", "Back to the shadow's weights", "name",

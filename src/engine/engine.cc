@@ -80,9 +80,7 @@ Result<RecommendResponse> DecideAlone(const Engine& engine, Target target,
 // Members in the order of construction: what a later one uses stands before it.
 struct Engine::Impl {
   Impl(const EngineOptions& engine_options, kernels::Precision ranking_precision)
-      : options(engine_options),
-        precision(ranking_precision),
-        models(options, ranking_precision) {}
+      : options(engine_options), precision(ranking_precision), models(options, ranking_precision) {}
 
   ~Impl() {
     {
@@ -213,15 +211,15 @@ Result<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
   engine::Learner* const learner = impl->models.learner();
   const uint64_t known = impl->state.last_sequence();
   const uint64_t from = learner != nullptr ? learner->remember_from() : known + 1;
-  HEED_RETURN_IF_ERROR(impl->log->Read(std::min(from, known + 1),
-                                       [=](const store::LogRecord& record) -> Status {
-                                         if (record.sequence > known) {
-                                           raw->Apply(record);
-                                         } else {
-                                           learner->Remember(record, raw->state);
-                                         }
-                                         return {};
-                                       }));
+  HEED_RETURN_IF_ERROR(
+      impl->log->Read(std::min(from, known + 1), [=](const store::LogRecord& record) -> Status {
+        if (record.sequence > known) {
+          raw->Apply(record);
+        } else {
+          learner->Remember(record, raw->state);
+        }
+        return {};
+      }));
   impl->snapshots = std::move(snapshots);
   HEED_ASSIGN_OR_RETURN(impl->catalog, decide::Catalog::Open(*impl->database));
   impl->decider = std::make_unique<decide::Decider>(
@@ -369,9 +367,8 @@ Result<TrainReport> Engine::Train(const std::function<bool(const TrainProgress&)
     const train::ExamplePool& pool;
     train::LiveRanker which;
   };
-  for (const Job& job :
-       {Job{kHostModel, examples.hosts(), train::LiveRanker::kHosts},
-        Job{kProductModel, examples.products(), train::LiveRanker::kProducts}}) {
+  for (const Job& job : {Job{kHostModel, examples.hosts(), train::LiveRanker::kHosts},
+                         Job{kProductModel, examples.products(), train::LiveRanker::kProducts}}) {
     HEED_ASSIGN_OR_RETURN(engine::TrainedRanker trained,
                           engine::TrainRanker(job.pool, job.name, impl_->options.seed, report));
     HEED_ASSIGN_OR_RETURN(const std::string version, impl_->models.Add(job.which, trained.ranker));
@@ -383,9 +380,7 @@ Result<TrainReport> Engine::Train(const std::function<bool(const TrainProgress&)
 
 std::vector<ModelInfo> Engine::Models() const { return impl_->models.Infos(); }
 
-Status Engine::ActivateModel(const std::string& version) {
-  return impl_->models.Activate(version);
-}
+Status Engine::ActivateModel(const std::string& version) { return impl_->models.Activate(version); }
 
 Status Engine::SetShadowModel(const std::string& version) {
   return impl_->models.SetShadow(version);

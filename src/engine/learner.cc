@@ -96,9 +96,9 @@ void Learner::Before(const store::LogRecord& record, const state::State& before)
   const int64_t now_ms = Clock::System().now_ms();
   // A clock that runs ahead must not end windows early.
   const int64_t ts = std::min(record.event.ts, now_ms);
-  if (ts > newest_ts_.load(std::memory_order_relaxed)) {
-    newest_ts_.store(ts, std::memory_order_relaxed);
-    newest_at_ms_.store(now_ms, std::memory_order_relaxed);
+  if (ts > newest_ts_) {
+    newest_ts_ = ts;
+    behind_ms_.store(now_ms - ts, std::memory_order_relaxed);
     if (minutes_.empty() || ts >= minutes_.back().first + kMinuteMs) {
       minutes_.emplace_back(ts, record.sequence);
     }
@@ -133,7 +133,8 @@ std::shared_ptr<const model::Batch> Learner::Served(LiveRanker which, const even
   if (const auto* room = std::get_if<event::RoomImpression>(&shown.data)) {
     features = served_->Take(shown.tenant, room->request_id.value_or(""), shown.room);
   } else if (const auto* product = std::get_if<event::ProductImpression>(&shown.data)) {
-    features = served_->Take(shown.tenant, event::TextOf(product->extra, "request_id"), product->product_id);
+    features = served_->Take(shown.tenant, event::TextOf(product->extra, "request_id"),
+                             product->product_id);
   }
   if (features != nullptr) {
     by_decision_[static_cast<size_t>(which)].fetch_add(1, std::memory_order_relaxed);
@@ -161,22 +162,26 @@ void Learner::Add(Feedback feedback) {
 
 // Event time now: what the newest event says, and the time since it came.
 int64_t Learner::NowTs() const {
-  const int64_t newest = newest_ts_.load(std::memory_order_relaxed);
-  if (newest == 0) return 0;
-  return newest + Clock::System().now_ms() - newest_at_ms_.load(std::memory_order_relaxed);
+  const int64_t behind_ms = behind_ms_.load(std::memory_order_relaxed);
+  return behind_ms < 0 ? 0 : Clock::System().now_ms() - behind_ms;
 }
 
 void Learner::Loop() {
   static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice));
   std::vector<Item> items;
+  int64_t now_ts = 0;
   bool more = false;
   for (;;) {
     {
       std::unique_lock lock(queue_mutex_);
-      const auto patience = std::chrono::milliseconds(more ? 0 : std::max<int64_t>(options_.publish_ms, 1));
+      const auto patience =
+          std::chrono::milliseconds(more ? 0 : std::max<int64_t>(options_.publish_ms, 1));
       wake_.wait_for(lock, patience, [this] { return stopping_ || !queue_.empty(); });
       if (stopping_ && queue_.empty()) return;
       items.swap(queue_);
+      // Before the lock is given up: event time must not run ahead of the outcomes that are taken, or
+      // windows would end before what waits in the queue behind a burst is heard.
+      now_ts = NowTs();
     }
     const std::lock_guard lock(models_mutex_);
     for (Item& item : items) {
@@ -194,20 +199,21 @@ void Learner::Loop() {
     items.clear();
     more = false;
     for (Live& live : live_) {
-      if (live.trainer != nullptr) more = Learn(&live, NowTs()) || more;
+      if (live.trainer != nullptr) more = Learn(&live, now_ts) || more;
     }
   }
 }
 
 bool Learner::Learn(Live* live, int64_t now_ts) {
   const train::LearnReport report = live->trainer->Learn(now_ts, kStepsAtOnce);
-  live->changed = live->changed || report.steps > 0;
+  if (report.steps > 0) live->changed = live->dense_changed = true;
   if (report.rolled_back) {
     spdlog::warn("{} did worse than its shadow and went back to it", live->name);
     Restart(live);
   }
   if (const Alarm alarm = live->trainer->alarm(); alarm != live->told) {
     live->told = alarm;
+    if (alarm == Alarm::kLabelRate) Restart(live);  // the trainer has gone back to the shadow
     if (alarm != Alarm::kNone) {
       spdlog::error("{} has stopped learning: {}; what serves stays", live->name,
                     train::AlarmName(alarm));
@@ -215,8 +221,10 @@ bool Learner::Learn(Live* live, int64_t now_ts) {
   }
   const int64_t now_us = NowUs();
   const bool due = live->trainer->due();
-  if (live->changed && now_us - live->published_us >= options_.publish_ms * 1000) {
-    Publish(live, now_us - live->dense_us >= options_.publish_dense_ms * 1000);
+  const bool dense =
+      live->dense_changed && now_us - live->dense_us >= options_.publish_dense_ms * 1000;
+  if (dense || (live->changed && now_us - live->published_us >= options_.publish_ms * 1000)) {
+    Publish(live, dense);
   }
   if (!due && !live->changed) live->unpublished_us.clear();  // nothing was to be learned of it
   if (now_us - live->written_us >= options_.checkpoint_ms * 1000) {
@@ -233,11 +241,12 @@ std::string Learner::VersionOf(const Live& live) const {
 }
 
 void Learner::Publish(Live* live, bool dense) {
-  live->serving->Publish(live->trainer->live(), {live->trainer->TakeTouchedRows()}, dense,
+  live->serving->Publish(live->trainer->live(), live->trainer->TakeTouchedRows(), dense,
                          VersionOf(*live));
   const int64_t now_us = NowUs();
   live->published_us = now_us;
   if (dense) live->dense_us = now_us;
+  if (dense) live->dense_changed = false;
   live->changed = false;
   if (live->trainer->due()) return;  // not all of it is in these weights
   for (const int64_t arrived_us : live->unpublished_us) {
@@ -252,7 +261,7 @@ void Learner::Restart(Live* live) {
   live->serving = std::make_unique<infer::LiveModel>(live->handle, live->trainer->live(),
                                                      precision_, VersionOf(*live));
   live->published_us = live->dense_us = NowUs();
-  live->changed = false;
+  live->changed = live->dense_changed = false;
 }
 
 // ---- what is asked of it ----------------------------------------------------------------------
@@ -275,7 +284,7 @@ Status Learner::Serve(LiveRanker which, std::string version,
   }
   if (trainer == nullptr) {
     HEED_ASSIGN_OR_RETURN(trainer, OnlineTrainer::Create(ranker->Copy(), OptionsFor(which)));
-    if (shadow != nullptr) trainer->SetShadow(shadow->Copy());
+    if (shadow != nullptr) HEED_RETURN_IF_ERROR(trainer->SetShadow(shadow->Copy()));
   }
   live.trainer = std::move(trainer);
   live.told = live.trainer->alarm();
@@ -290,8 +299,7 @@ Status Learner::SetShadow(LiveRanker which, const std::shared_ptr<model::Ranker>
   const std::lock_guard lock(models_mutex_);
   Live& live = Of(which);
   if (live.trainer == nullptr) return NotFound(std::string("no model '") + live.name + "'");
-  live.trainer->SetShadow(shadow->Copy());
-  return {};
+  return live.trainer->SetShadow(shadow->Copy());
 }
 
 Status Learner::RollBack(LiveRanker which) {
@@ -332,7 +340,7 @@ LearningStats Learner::StatsOf(const Live& live) const {
   out.shown = shown_[w];
   out.skipped = skipped_[w];
   out.by_decision = by_decision_[w];
-  out.queued = queued_[w];
+  out.queued = queued_[w] + now.queued_labels;
   out.steps = now.steps;
   out.refused_steps = now.refused;
   out.capped = now.over_viewer + now.over_source;

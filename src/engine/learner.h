@@ -74,8 +74,7 @@ class Learner final : public train::FeedbackSink {
     std::string version;
     std::unique_ptr<train::OnlineTrainer> trainer;
     std::unique_ptr<infer::LiveModel> serving;
-    bool changed = false;  // since it was published
-    bool off = false;      // by SetLearning
+    bool changed = false, dense_changed = false;  // since they were published
     train::Alarm told = train::Alarm::kNone;
     int64_t published_us = 0, dense_us = 0, written_us = 0;
     std::vector<int64_t> unpublished_us;  // arrivals of what is learned and not published
@@ -104,6 +103,7 @@ class Learner final : public train::FeedbackSink {
   uint64_t remember_from_ = ~uint64_t{0};
   double allowance_ = 0;  // examples that may be followed now
   int64_t allowed_us_ = 0;
+  int64_t newest_ts_ = 0;
   std::deque<std::pair<int64_t, uint64_t>> minutes_;  // event time, first sequence: the last 40
 
   mutable std::mutex queue_mutex_;
@@ -112,7 +112,7 @@ class Learner final : public train::FeedbackSink {
   bool stopping_ = false;
   // Of the committer, read by the learner.
   std::atomic<uint64_t> sequence_{0}, reach_back_{0};
-  std::atomic<int64_t> newest_ts_{0}, newest_at_ms_{0};
+  std::atomic<int64_t> behind_ms_{-1};  // the newest event behind the clock when it came; -1: none
   std::atomic<uint64_t> shown_[2]{}, skipped_[2]{}, by_decision_[2]{}, queued_[2]{};
   std::atomic<bool> follows_[2]{};
 

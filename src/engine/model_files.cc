@@ -83,7 +83,8 @@ Result<std::shared_ptr<model::Ranker>> ModelFiles::Load(const std::string& versi
   if (std::find(known.begin(), known.end(), version) == known.end()) {
     return NotFound("no model version '" + version + "'");
   }
-  HEED_ASSIGN_OR_RETURN(std::shared_ptr<model::Ranker> ranker, model::Ranker::Load(PathOf(version)));
+  HEED_ASSIGN_OR_RETURN(std::shared_ptr<model::Ranker> ranker,
+                        model::Ranker::Load(PathOf(version)));
   if (ranker->config().schema != schema) {
     return InvalidArgument("model " + version + " was trained for other features; train again");
   }

@@ -12,9 +12,7 @@ using train::LiveRanker;
 
 constexpr size_t kKept = 5;
 
-const char* NameOf(LiveRanker which) {
-  return which == LiveRanker::kHosts ? "hosts" : "products";
-}
+const char* NameOf(LiveRanker which) { return which == LiveRanker::kHosts ? "hosts" : "products"; }
 
 const model::Schema& SchemaOf(LiveRanker which) {
   return which == LiveRanker::kHosts ? model::HostSchema() : model::ProductSchema();

@@ -6,9 +6,9 @@ namespace heed::infer {
 namespace {
 
 void Append(const model::TableRows& rows, model::TableRows* to) {
-  to->of.resize(rows.of.size());
-  for (size_t i = 0; i < rows.of.size(); ++i) {
-    to->of[i].insert(to->of[i].end(), rows.of[i].begin(), rows.of[i].end());
+  to->resize(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    (*to)[i].insert((*to)[i].end(), rows[i].begin(), rows[i].end());
   }
 }
 
@@ -48,7 +48,7 @@ void LiveModel::CatchUp(const model::Ranker& trained, Replica* replica) const {
   } else if (model.compiled != nullptr) {
     model.compiled->RowsChanged(replica->ranker->KeysOf(replica->behind));
   }
-  for (auto& rows : replica->behind.of) rows.clear();
+  for (auto& rows : replica->behind) rows.clear();
   replica->dense_behind = false;
 }
 

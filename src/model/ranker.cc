@@ -4,7 +4,6 @@
 #include <cmath>
 #include <fstream>
 #include <mutex>
-#include <utility>
 
 #include "base/file.h"
 #include "base/team.h"
@@ -50,51 +49,63 @@ nn::Update UpdateOf(const OptimizerConfig& optimizer, OptimizerConfig::Kind kind
           .step = step};
 }
 
-// Rows of one table, each once, in the order of first sight.
-struct SeenRows {
-  std::vector<uint8_t> seen;  // by row
-  std::vector<uint32_t> rows;
+// Before the step, of a resolved batch.
+void Record(const Net& net, const Workspace& work, StepRecord* before) {
+  before->dense.clear();
+  for (const nn::Parameter* p : net.Parameters()) {
+    before->dense.insert(before->dense.end(), p->value.data(), p->value.data() + p->value.size());
+  }
+  before->tables.resize(net.tables.size());
+  for (StepRecord::Rows& table : before->tables) table.rows.clear();
+  const auto take = [&](const auto& columns, const auto& table_of,
+                        const std::vector<uint32_t>& rows) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      before->tables[table_of(columns[i % columns.size()])].rows.push_back(rows[i]);
+    }
+  };
+  const auto of_field = [](const Layout::Field& field) { return field.table; };
+  take(net.layout.request_fields, of_field, work.request_rows);
+  take(net.layout.candidate_fields, of_field, work.candidate_rows);
+  for (size_t s = 0; s < net.layout.sequences.size(); ++s) {
+    take(
+        net.layout.sequences[s].tables, [](size_t table) { return table; }, work.sequences[s].rows);
+  }
+  for (size_t i = 0; i < net.tables.size(); ++i) {
+    StepRecord::Rows& own = before->tables[i];
+    std::sort(own.rows.begin(), own.rows.end());
+    own.rows.erase(std::unique(own.rows.begin(), own.rows.end()), own.rows.end());
+    own.values.clear();
+    for (const uint32_t row : own.rows) {
+      const float* values = net.tables[i].Row(row);
+      own.values.insert(own.values.end(), values, values + net.tables[i].width());
+    }
+  }
+}
 
-  void Add(uint32_t row) {
-    if (seen.size() <= row) seen.resize(std::max<size_t>(row + 1, 2 * seen.size()), 0);
-    if (seen[row] == 0) rows.push_back(row);
-    seen[row] = 1;
+// Of all the step may have changed.
+bool Finite(Net* net, const StepRecord& before) {
+  const auto squares = kernels::Active().sum_squares;
+  double sum = 0.0;
+  for (const nn::Parameter* p : net->Parameters()) {
+    sum += static_cast<double>(squares(p->value.data(), p->value.size()));
   }
-  std::vector<uint32_t> Take() {
-    for (const uint32_t row : rows) seen[row] = 0;
-    return std::exchange(rows, {});
+  for (size_t i = 0; i < net->tables.size(); ++i) {
+    for (const uint32_t row : before.tables[i].rows) {
+      sum += static_cast<double>(squares(net->tables[i].Row(row), net->tables[i].width()));
+    }
   }
-};
+  return std::isfinite(sum);
+}
 
 }  // namespace
 
 struct Ranker::Impl {
   explicit Impl(const Net& from) : net(from) {}
 
-  // What a step on the resolved batch may change.
-  void Track(const Batch& batch) {
-    if (changed.empty()) return;
-    const Layout& layout = net.layout;
-    const auto fields = [&](const std::vector<Layout::Field>& of, const std::vector<uint32_t>& rows,
-                            size_t n) {
-      for (size_t i = 0; i < n * of.size(); ++i) changed[of[i % of.size()].table].Add(rows[i]);
-    };
-    fields(layout.request_fields, training.request_rows, batch.requests);
-    fields(layout.candidate_fields, training.candidate_rows, batch.candidates);
-    for (size_t s = 0; s < layout.sequences.size(); ++s) {
-      const std::vector<size_t>& tables = layout.sequences[s].tables;
-      const size_t n = batch.sequences[s].age_s.size() * tables.size();
-      for (size_t i = 0; i < n; ++i) {
-        changed[tables[i % tables.size()]].Add(training.sequences[s].rows[i]);
-      }
-    }
-  }
-
   Net net;
   float rate_scale = 1.0f;
   bool counting = true;
-  std::unique_ptr<Team> team;     // none: one thread
-  std::vector<SeenRows> changed;  // by table; empty: not tracked
+  std::unique_ptr<Team> team;  // none: one thread
   Workspace training;
   mutable WorkspacePool serving;
 };
@@ -177,11 +188,24 @@ void Ranker::SetNumericScaling(const std::vector<float>& mean,
 }
 
 Result<double> Ranker::TrainStep(const Batch& batch, const OptimizerConfig& optimizer) {
+  if (batch.labels.empty()) return InvalidArgument("no labels to learn from", "labels");
+  return Step(batch, optimizer, nullptr, nullptr);
+}
+
+Result<double> Ranker::TrainStep(const Batch& batch, const OptimizerConfig& optimizer,
+                                 const LogitLoss& loss, StepRecord* before) {
+  if (optimizer.all_rows) {
+    return InvalidArgument("a step of touched rows cannot move all rows", "all_rows");
+  }
+  return Step(batch, optimizer, &loss, before);
+}
+
+Result<double> Ranker::Step(const Batch& batch, const OptimizerConfig& optimizer,
+                            const LogitLoss* own_loss, StepRecord* before) {
   Net& net = impl_->net;
   Workspace* work = &impl_->training;
   HEED_RETURN_IF_ERROR(batch.Validate(net.config.schema));
   if (batch.candidates == 0) return InvalidArgument("an empty batch teaches nothing", "candidates");
-  if (batch.labels.empty()) return InvalidArgument("no labels to learn from", "labels");
   const kernels::FlushDenormals flush;
   const Team::Use use(impl_->team.get());
   if (impl_->counting) {
@@ -189,17 +213,20 @@ Result<double> Ranker::TrainStep(const Batch& batch, const OptimizerConfig& opti
   } else {
     net.Resolve(batch, work);
   }
-  impl_->Track(batch);
+  if (before != nullptr) Record(net, *work, before);
   // A stream of its own for each step: nothing to store, and a resumed run drops the same units.
   Random random(MixHash(net.seed + MixHash(net.updates + 1)));
-  net.Forward(batch, {.phase = nn::Phase::kTrain, .dropout = &random}, work);
+  net.Forward(batch,
+              own_loss == nullptr ? Pass{.phase = nn::Phase::kTrain, .dropout = &random} : Pass{},
+              work);
   const float scale = impl_->rate_scale;
   nn::Update rows = UpdateOf(optimizer, optimizer.tables, scale * optimizer.table_rate,
                              optimizer.table_l2, net.updates + 1);
   rows.all_rows = optimizer.all_rows;
   // A wide part's weights lie in the same rows and get their gradient apart.
-  const bool at_once = !rows.all_rows && !net.config.wide;
-  const double loss = net.Backward(batch, work, at_once ? &rows : nullptr);
+  // A step that can be taken back is small: nothing of it is worth doing before it is known to be finite.
+  const bool at_once = !rows.all_rows && !net.config.wide && before == nullptr;
+  const double loss = net.Backward(batch, work, at_once ? &rows : nullptr, own_loss);
 
   const std::vector<nn::Parameter*> parameters = net.Parameters();
   const double dense_squares = nn::GradientSquares(parameters);
@@ -210,7 +237,7 @@ Result<double> Ranker::TrainStep(const Batch& batch, const OptimizerConfig& opti
   }
   ++net.updates;
   net.activation_ranges.clear();
-  net.Track(*work);
+  if (own_loss == nullptr) net.Track(*work);
   const double norm = std::sqrt(dense_squares);
   if (optimizer.clip_norm > 0.0f && norm > static_cast<double>(optimizer.clip_norm)) {
     const auto factor = static_cast<float>(static_cast<double>(optimizer.clip_norm) / norm);
@@ -223,13 +250,42 @@ Result<double> Ranker::TrainStep(const Batch& batch, const OptimizerConfig& opti
   for (nn::Parameter* p : parameters) nn::Apply(dense, *p);
   net.Clamp();
   for (size_t i = 0; i < net.tables.size(); ++i) net.tables[i].Apply(rows, work->d_rows[i]);
+  // An activation may hide a weight that is not finite from the logits, but not from the next gradient.
+  if (before != nullptr && !Finite(&net, *before)) {
+    KeepOfStep(*before, 0.0f);
+    return InvalidArgument("weights would not be finite; lower the rate");
+  }
   return loss;
+}
+
+void Ranker::KeepOfStep(const StepRecord& before, float keep) {
+  Net& net = impl_->net;
+  const auto blend = [keep](const float* old, float* now, size_t n) {
+    // Not by the formula: what is not finite now would stay so.
+    if (keep == 0.0f) {
+      std::copy(old, old + n, now);
+      return;
+    }
+    for (size_t i = 0; i < n; ++i) now[i] = old[i] + keep * (now[i] - old[i]);
+  };
+  const float* dense = before.dense.data();
+  for (nn::Parameter* p : net.Parameters()) {
+    blend(dense, p->value.data(), p->value.size());
+    dense += p->value.size();
+  }
+  for (size_t i = 0; i < net.tables.size(); ++i) {
+    const size_t width = net.tables[i].width();
+    const StepRecord::Rows& own = before.tables[i];
+    for (size_t r = 0; r < own.rows.size(); ++r) {
+      blend(own.values.data() + r * width, net.tables[i].Row(own.rows[r]), width);
+    }
+  }
+  net.activation_ranges.clear();
 }
 
 Status Ranker::CountKeys(const Batch& batch) {
   HEED_RETURN_IF_ERROR(batch.Validate(impl_->net.config.schema));
   impl_->net.CountAndResolve(batch, &impl_->training);
-  impl_->Track(batch);
   return {};
 }
 
@@ -288,17 +344,9 @@ std::unique_ptr<Ranker> Ranker::CopyToServe() const {
   return copy;
 }
 
-void Ranker::TrackRows() { impl_->changed.resize(impl_->net.tables.size()); }
-
-TableRows Ranker::TakeChangedRows() {
-  TableRows rows;
-  for (SeenRows& table : impl_->changed) rows.of.push_back(table.Take());
-  return rows;
-}
-
 void Ranker::CopyRows(const Ranker& from, const TableRows& rows) {
-  for (size_t i = 0; i < rows.of.size(); ++i) {
-    impl_->net.tables[i].CopyRows(from.impl_->net.tables[i], rows.of[i]);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    impl_->net.tables[i].CopyRows(from.impl_->net.tables[i], rows[i]);
   }
 }
 
@@ -323,8 +371,8 @@ void Ranker::CopyDense(const Ranker& from) {
 
 std::vector<Key> Ranker::KeysOf(const TableRows& rows) const {
   std::vector<Key> keys;
-  for (size_t i = 0; i < rows.of.size(); ++i) {
-    for (const uint32_t row : rows.of[i]) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    for (const uint32_t row : rows[i]) {
       if (const Key key = impl_->net.tables[i].keys()[row]; key != 0) keys.push_back(key);
     }
   }

@@ -3,9 +3,10 @@
 // docs/model.md.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -81,12 +82,21 @@ struct Scores {
   std::vector<Attention> attention;  // one per sequence when asked for
 };
 
-// Rows of the embedding tables, by table in the order of Layout::tables; each row at most once.
-struct TableRows {
-  std::vector<std::vector<uint32_t>> of;
-  bool empty() const {
-    return std::all_of(of.begin(), of.end(), [](const auto& rows) { return rows.empty(); });
-  }
+// Rows of the embedding tables, by table in the order of Layout::tables.
+using TableRows = std::vector<std::vector<uint32_t>>;
+
+// A loss of the caller's own: sets its gradient in the logits, both [N, T], and returns it.
+using LogitLoss = std::function<double(std::span<const float> logits, std::span<float> d_logits)>;
+
+// The numbers one step may change, as they were before it: all dense ones, and the table rows that the
+// batch reads. 4 bytes a dense number, 4 (width + 1) a row.
+struct StepRecord {
+  struct Rows {
+    std::vector<uint32_t> rows;  // ascending, once each
+    std::vector<float> values;   // [rows, width]
+  };
+  std::vector<float> dense;
+  std::vector<Rows> tables;
 };
 
 class Ranker {
@@ -114,6 +124,15 @@ class Ranker {
   // that history may have been updated (Net::Backward), never by what is not finite. The batch's keys
   // have been counted all the same.
   Result<double> TrainStep(const Batch& batch, const OptimizerConfig& optimizer);
+  // The same with a loss of the caller's own, which reads what labels it likes, and with a record of
+  // what the step changes (may be null). What is trained is what is served: no dropout, and batch
+  // normalisation by the running statistics, which stay as they are; the logits are those of Forward.
+  // With a record a refused step changes no weight at all. Touched rows only: `all_rows` is kInvalidArgument.
+  Result<double> TrainStep(const Batch& batch, const OptimizerConfig& optimizer,
+                           const LogitLoss& loss, StepRecord* before);
+  // Weights become before + keep (now - before): that share of the step last taken. 0 is exact. The
+  // optimiser's state stays as the step left it.
+  void KeepOfStep(const StepRecord& before, float keep);
   // Counts the batch's keys towards admission, and nothing else: a pass over the training rows
   // before the first step makes admission follow the counts of the whole set. Then turn counting in
   // TrainStep off, or every epoch counts again.
@@ -141,10 +160,6 @@ class Ranker {
   // Weights and tables alone, a third of the memory: a copy to serve, which cannot be trained or
   // saved, and follows this ranker by CopyRows and CopyDense.
   std::unique_ptr<Ranker> CopyToServe() const;
-
-  // From now on rows that a step or a count may have changed are remembered, until taken.
-  void TrackRows();
-  TableRows TakeChangedRows();
   // `from` is this ranker's later self. Rows and what only it has; O(rows). Or everything else: dense
   // weights, running statistics, calibration. Activation ranges stay this ranker's own.
   void CopyRows(const Ranker& from, const TableRows& rows);
@@ -157,6 +172,8 @@ class Ranker {
 
  private:
   struct Impl;
+  Result<double> Step(const Batch& batch, const OptimizerConfig& optimizer, const LogitLoss* loss,
+                      StepRecord* before);
   explicit Ranker(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -298,7 +298,8 @@ void Net::BackwardArrange(const Batch& batch, Workspace* work) const {
   }
 }
 
-double Net::Backward(const Batch& batch, Workspace* work, const nn::Update* now) {
+double Net::Backward(const Batch& batch, Workspace* work, const nn::Update* now,
+                     const LogitLoss* own_loss) {
   for (nn::Parameter* p : Parameters()) p->grad.Fill(0.0f);
   work->d_rows.resize(tables.size());
   for (size_t i = 0; i < tables.size(); ++i) {
@@ -312,8 +313,11 @@ double Net::Backward(const Batch& batch, Workspace* work, const nn::Update* now)
     work->d_logits.Resize(N, task_weights.size());
     return work->d_logits.view();
   }();
-  const double loss =
-      nn::BceWithLogits(work->logits.view(), batch.labels, batch.weights, task_weights, d_logits);
+  const double loss = own_loss != nullptr
+                          ? (*own_loss)({work->logits.data(), work->logits.size()},
+                                        {d_logits.data, N * d_logits.cols})
+                          : nn::BceWithLogits(work->logits.view(), batch.labels, batch.weights,
+                                              task_weights, d_logits);
   nn::ChainBackward(layout.links, work->logits.view(), work->conditional.view(), d_logits);
   if (config.wide) BackwardWide(batch, d_logits, work);
   work->d_outputs.Resize(N, layout.output_width);

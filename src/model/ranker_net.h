@@ -117,7 +117,9 @@ class Net {
   // of the batch reads them the result is that of updating them later. The sum of squares of their
   // gradients is then work->squares_now. Nothing is updated when the loss or its gradient by the blocks'
   // input is not finite; the loss is then NaN.
-  double Backward(const Batch& batch, Workspace* work, const nn::Update* now = nullptr);
+  // With `loss`, that one instead of the batch's labels and weights.
+  double Backward(const Batch& batch, Workspace* work, const nn::Update* now = nullptr,
+                  const LogitLoss* loss = nullptr);
   // After a training step that counts: running statistics follow the batch's.
   void Track(const Workspace& work);
   // After an update: what must not be negative is not.

@@ -172,8 +172,7 @@ void AddModelRoutes(Api& api, std::vector<Route>* routes) {
     route.handler = [&api, function](const std::shared_ptr<const Request>& request,
                                      const Reply& reply) {
       Result<Response> response = function(api, *request);
-      reply.Send(response.ok() ? std::move(response).value()
-                               : Refuse(*request, response.status()));
+      reply.Send(response.ok() ? std::move(response).value() : Refuse(*request, response.status()));
     };
     routes->push_back(std::move(route));
   }

@@ -4,23 +4,11 @@
 #include <cmath>
 #include <limits>
 #include <utility>
-#include <variant>
 
 namespace heed::train {
 namespace {
 
 constexpr float kUnknown = std::numeric_limits<float>::quiet_NaN();
-
-std::string Join(const std::string& tenant, const std::string& user, const std::string& what) {
-  std::string key = tenant;
-  key.append(1, '\0').append(user).append(1, '\0').append(what);
-  return key;
-}
-
-bool IsViewer(const event::Event& event) {
-  return event.actor && event.actor->kind == event::ActorKind::kViewer &&
-         !(event.flags && event.flags->test.value_or(false));
-}
 
 }  // namespace
 
@@ -116,124 +104,43 @@ void ExamplePool::NumericScaling(const View& /*view*/, std::span<const uint32_t>
   }
 }
 
-LogExamples::LogExamples(size_t max_rows_each)
-    : hosts_(model::HostSchema(), max_rows_each),
-      products_(model::ProductSchema(), max_rows_each) {}
+class LogExamples::Sink final : public FeedbackSink {
+ public:
+  explicit Sink(LogExamples* to) : to_(to) {}
 
-void LogExamples::Apply(const store::LogRecord& record) {
-  const event::Event& event = record.event;
-  now_ts_ = std::max(now_ts_, event.ts);
-  if (IsViewer(event)) {
-    // Features first, from the state before this event; then what this event says of earlier ones.
-    if (std::holds_alternative<event::RoomImpression>(event.data)) {
-      AddImpression(event);
-    } else if (const auto* shown = std::get_if<event::ProductImpression>(&event.data)) {
-      AddProductImpression(event, shown->product_id);
-    } else if (std::holds_alternative<event::ViewerEnter>(event.data)) {
-      MarkHost(event, kEnter);
-    } else if (const auto* beat = std::get_if<event::ViewerHeartbeat>(&event.data)) {
-      if (beat->watch_ms >= model::kStayMs) MarkHost(event, kStay);
-    } else if (const auto* leave = std::get_if<event::ViewerLeave>(&event.data)) {
-      if (leave->watch_ms >= model::kStayMs) MarkHost(event, kStay);
-      const auto open = open_rooms_.find(Join(event.tenant, event.actor->id, event.room));
-      if (open != open_rooms_.end()) open->second.left = true;
-    } else if (std::holds_alternative<event::CommentPost>(event.data) ||
-               std::holds_alternative<event::Like>(event.data) ||
-               std::holds_alternative<event::Share>(event.data) ||
-               std::holds_alternative<event::Follow>(event.data) ||
-               std::holds_alternative<event::Gift>(event.data)) {
-      MarkHost(event, kEngage);
-    } else if (const auto* click = std::get_if<event::ProductClick>(&event.data)) {
-      MarkProduct(event, click->product_id, kClick, kClickWindowMs);
-    } else if (const auto* cart = std::get_if<event::CartAdd>(&event.data)) {
-      MarkProduct(event, cart->product_id, kCart, kOrderWindowMs);
-    } else if (const auto* create = std::get_if<event::OrderCreate>(&event.data)) {
-      MarkHost(event, kHostOrder);
-      for (const event::OrderLine& line : create->lines) {
-        MarkProduct(event, line.product_id, kProductOrder, kOrderWindowMs);
+  void Add(Feedback feedback) override {
+    Rows& rows = feedback.ranker == LiveRanker::kHosts ? to_->hosts_ : to_->products_;
+    if (feedback.kind == Feedback::Kind::kShown) {
+      rows.pool.Add(*feedback.features, feedback.ts);
+      rows.examples.push_back(feedback.example);
+    } else if (feedback.kind == Feedback::Kind::kPositive) {
+      const auto found =
+          std::lower_bound(rows.examples.begin(), rows.examples.end(), feedback.example);
+      for (size_t task = 0; task < rows.pool.schema().tasks.size(); ++task) {
+        if ((feedback.tasks >> task & 1) == 0) continue;
+        rows.pool.SetLabel(static_cast<uint64_t>(found - rows.examples.begin()), task, 1.0f);
       }
     }
   }
-  state_.Apply(record.sequence, event);
-}
 
-void LogExamples::AddImpression(const event::Event& event) {
-  const state::Index room_index = state_.Find(state::Kind::kRoom, event.tenant, event.room);
-  if (room_index == state::kNone) return;  // a room nothing is known of is never a candidate
-  const state::RoomSummary room = state_.Summarize(room_index);
-  if (room.host == state::kNone) return;
-  const std::string key = Join(event.tenant, event.actor->id, event.room);
-  const auto found = open_rooms_.find(key);
-  if (found != open_rooms_.end()) {
-    // Shown again before anything came of it: one exposure, not two negatives.
-    if (found->second.enter_ts == 0 && event.ts - found->second.ts < kEnterWindowMs) return;
-  }
-  const model::Viewer viewer =
-      model::ReadViewer(state_, state_.Find(state::Kind::kUser, event.tenant, event.actor->id));
-  scratch_.Clear(model::HostSchema());
-  model::AddHostRequest(state_, viewer, event.ts, &scratch_);
-  model::AddHostCandidate(state_, viewer, state_.ReadHost(room.host), room, event.ts, &scratch_);
-  open_rooms_[key] = {hosts_.Add(scratch_, event.ts), event.ts};
-}
+ private:
+  LogExamples* to_;
+};
 
-void LogExamples::AddProductImpression(const event::Event& event, const std::string& product) {
-  const state::Index index = state_.Find(state::Kind::kProduct, event.tenant, product);
-  const state::Index room_index = state_.Find(state::Kind::kRoom, event.tenant, event.room);
-  if (index == state::kNone || room_index == state::kNone) return;
-  const std::string key = Join(event.tenant, event.actor->id, product);
-  const auto found = open_products_.find(key);
-  if (found != open_products_.end() && event.ts - found->second.ts < kClickWindowMs) return;
-  const model::Viewer viewer =
-      model::ReadViewer(state_, state_.Find(state::Kind::kUser, event.tenant, event.actor->id));
-  const state::RoomView room = state_.ReadRoom(room_index);
-  scratch_.Clear(model::ProductSchema());
-  model::AddProductRequest(state_, viewer, room, event.ts, &scratch_);
-  model::AddProductCandidate(state_, viewer, state_.ReadProduct(index), room, event.ts, &scratch_);
-  open_products_[key] = {products_.Add(scratch_, event.ts), event.ts};
-}
+LogExamples::LogExamples(size_t max_rows_each)
+    : hosts_{ExamplePool(model::HostSchema(), max_rows_each), {}},
+      products_{ExamplePool(model::ProductSchema(), max_rows_each), {}} {}
 
-void LogExamples::MarkHost(const event::Event& event, HostTask task) {
-  const auto found = open_rooms_.find(Join(event.tenant, event.actor->id, event.room));
-  if (found == open_rooms_.end()) return;
-  Open& open = found->second;
-  const int64_t age_ms = event.ts - open.ts;
-  if (age_ms < 0) return;
-  if (task == kEnter) {
-    // A second entry under the same impression is not its doing.
-    if (age_ms > kEnterWindowMs || open.enter_ts != 0) return;
-    open.enter_ts = event.ts;
-  } else {
-    // Engagement belongs to the visit; payment may follow it.
-    const bool over = task == kEngage ? open.left : false;
-    const bool late = task != kStay && age_ms > kOrderWindowMs;
-    if (open.enter_ts == 0 || over || late) return;
-  }
-  hosts_.SetLabel(open.row, task, 1.0f);
-}
-
-void LogExamples::MarkProduct(const event::Event& event, const std::string& product,
-                              ProductTask task, int64_t window_ms) {
-  const auto found = open_products_.find(Join(event.tenant, event.actor->id, product));
-  if (found == open_products_.end()) return;
-  const int64_t age_ms = event.ts - found->second.ts;
-  if (age_ms < 0 || age_ms > window_ms) return;
-  products_.SetLabel(found->second.row, task, 1.0f);
+void LogExamples::Apply(const store::LogRecord& record) {
+  now_ts_ = std::max(now_ts_, record.event.ts);
+  Sink sink(this);
+  attribution_.Apply(record, state_, &sink);
+  state_.Apply(record.sequence, record.event);
 }
 
 void LogExamples::Finish() {
-  for (const auto& [who, open] : open_rooms_) {
-    // Still inside after a minute is a stay, whether or not anything reported it.
-    if (open.enter_ts != 0 && !open.left && now_ts_ - open.enter_ts >= model::kStayMs) {
-      hosts_.SetLabel(open.row, kStay, 1.0f);
-    }
-  }
-  open_rooms_.clear();
-  open_products_.clear();
-  constexpr int64_t kHostWindows[] = {kEnterWindowMs, kStayWindowMs, kOrderWindowMs,
-                                      kOrderWindowMs};
-  constexpr int64_t kProductWindows[] = {kClickWindowMs, kOrderWindowMs, kOrderWindowMs};
-  hosts_.Finish(now_ts_, kHostWindows);
-  products_.Finish(now_ts_, kProductWindows);
+  hosts_.pool.Finish(now_ts_, Attribution::kHostWindowsMs);
+  products_.pool.Finish(now_ts_, Attribution::kProductWindowsMs);
 }
 
 }  // namespace heed::train

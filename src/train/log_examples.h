@@ -1,6 +1,6 @@
 // Training examples from the event log: replays it through a State of its own and, at every
 // impression, keeps the features as they stood just before it; what the viewer did afterwards
-// becomes the labels.
+// becomes the labels (train/attribution.h).
 //
 // Windows are in event time. A label whose window is still open when the log ends is not known (NaN),
 // also where it came true already: keeping only those would make late rows look better than they are.
@@ -10,14 +10,13 @@
 #include <deque>
 #include <memory>
 #include <span>
-#include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "model/batch.h"
 #include "model/live_features.h"
 #include "state/state.h"
 #include "store/event_log.h"
+#include "train/attribution.h"
 #include "train/examples.h"
 
 namespace heed::train {
@@ -70,38 +69,21 @@ class LogExamples {
   // Call once, after the last record.
   void Finish();
 
-  const ExamplePool& hosts() const { return hosts_; }
-  const ExamplePool& products() const { return products_; }
+  const ExamplePool& hosts() const { return hosts_.pool; }
+  const ExamplePool& products() const { return products_.pool; }
   const state::State& state() const { return state_; }
 
-  static constexpr int64_t kEnterWindowMs = 60'000;
-  static constexpr int64_t kStayWindowMs = kEnterWindowMs + model::kStayMs;
-  static constexpr int64_t kClickWindowMs = 5 * 60'000;
-  static constexpr int64_t kOrderWindowMs = 30 * 60'000;
-
  private:
-  enum HostTask : size_t { kEnter, kStay, kEngage, kHostOrder };
-  enum ProductTask : size_t { kClick, kCart, kProductOrder };
-
-  struct Open {  // a viewer's last impression of a room or product
-    uint64_t row = 0;
-    int64_t ts = 0;
-    int64_t enter_ts = 0;  // hosts: of the visit it led to; 0: none
-    bool left = false;     // hosts: and that ended
+  struct Rows {
+    ExamplePool pool;
+    std::vector<uint64_t> examples;  // by row, ascending
   };
-  using Who = std::string;  // tenant, user, room or product, NUL-separated
-
-  void AddImpression(const event::Event& event);
-  void AddProductImpression(const event::Event& event, const std::string& product);
-  void MarkHost(const event::Event& event, HostTask task);
-  void MarkProduct(const event::Event& event, const std::string& product, ProductTask task,
-                   int64_t window_ms);
+  class Sink;
 
   state::State state_;
-  ExamplePool hosts_, products_;
-  std::unordered_map<Who, Open> open_rooms_, open_products_;
+  Attribution attribution_;
+  Rows hosts_, products_;
   int64_t now_ts_ = 0;  // newest event time seen
-  model::Batch scratch_;
 };
 
 }  // namespace heed::train

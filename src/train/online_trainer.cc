@@ -1,0 +1,478 @@
+#include "train/online_trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <utility>
+
+#include "model/ranker_net.h"
+#include "nn/loss.h"
+#include "nn/tensor_file.h"
+
+namespace heed::train {
+namespace {
+
+using Step = LabelLedger::Step;
+
+// log(1 + exp(x)), of any x.
+double Softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
+
+double LossOf(Step step, double logit) {
+  switch (step) {
+    case Step::kPositive: return Softplus(-logit);
+    case Step::kNegative: return Softplus(logit);
+    case Step::kCorrection: return -logit;
+  }
+  return 0;
+}
+
+double SlopeOf(Step step, double logit) {
+  switch (step) {
+    case Step::kPositive: return static_cast<double>(nn::Sigmoid(static_cast<float>(logit))) - 1;
+    case Step::kNegative: return static_cast<double>(nn::Sigmoid(static_cast<float>(logit)));
+    case Step::kCorrection: return -1;
+  }
+  return 0;
+}
+
+// The labels of one step: examples once each, whatever number of their labels is due.
+struct Lesson {
+  struct Label {
+    size_t row = 0, task = 0;
+    LabelState known = LabelState::kOpen;
+    Step step = Step::kPositive;
+  };
+  model::Batch batch;
+  std::vector<uint64_t> ids;  // by row
+  std::vector<Label> labels;
+};
+
+// Rows touched, by table. Sorted when asked for, or when there are many more than there were.
+struct TouchedRows {
+  std::vector<uint32_t> rows;
+  size_t sorted = 0;
+
+  void Add(const std::vector<uint32_t>& more) {
+    rows.insert(rows.end(), more.begin(), more.end());
+    if (rows.size() > 4096 + 2 * sorted) Sort();
+  }
+  void Sort() {
+    std::sort(rows.begin(), rows.end());
+    rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+    sorted = rows.size();
+  }
+};
+
+Status Check(const OnlineOptions& options, const model::Schema& schema) {
+  const auto refuse = [](const char* field, const char* what) {
+    return InvalidArgument(std::string(field) + ": " + what, field);
+  };
+  if (options.ledger.windows.size() != schema.tasks.size()) {
+    return refuse("ledger.windows", "not one a task");
+  }
+  for (const LabelWindow& window : options.ledger.windows) {
+    if (window.window_ms <= 0) return refuse("ledger.windows", "not positive");
+  }
+  if (schema.tasks.size() > 64) return refuse("tasks", "more than 64");
+  if (options.ledger.max_examples == 0) return refuse("ledger.max_examples", "none");
+  if (options.batch_size == 0) return refuse("batch_size", "no examples in a step");
+  if (!(options.max_logit_step > 0)) return refuse("max_logit_step", "not positive");
+  if (!(options.viewer_share > 0)) return refuse("viewer_share", "not positive");
+  if (!(options.source_share > 0)) return refuse("source_share", "not positive");
+  if (options.influence_window == 0) return refuse("influence_window", "no examples");
+  if (options.label_rate.window == 0) return refuse("label_rate.window", "no examples");
+  if (options.health.window == 0 || options.health.check_every == 0) {
+    return refuse("health", "a window or a distance of looks of 0 examples");
+  }
+  if (options.optimizer.all_rows) return refuse("all_rows", "online steps move touched rows only");
+  return {};
+}
+
+}  // namespace
+
+std::string_view AlarmName(Alarm alarm) {
+  switch (alarm) {
+    case Alarm::kNone: return "none";
+    case Alarm::kNotFinite: return "not_finite";
+    case Alarm::kLabelRate: return "label_rate";
+    case Alarm::kRollbacks: return "rollbacks";
+    case Alarm::kByHand: return "by_hand";
+  }
+  return "";
+}
+
+struct OnlineTrainer::Impl {
+  Impl(std::unique_ptr<model::Ranker> ranker, const OnlineOptions& wanted)
+      : options(wanted),
+        live(std::move(ranker)),
+        ledger(wanted.ledger),
+        viewers(wanted.viewer_share, wanted.influence_window),
+        sources(wanted.source_share, wanted.influence_window),
+        rates(wanted.label_rate, wanted.ledger.windows.size()),
+        health(wanted.health),
+        progressive(wanted.ledger.windows.size(), wanted.progressive_window),
+        drift(live->config().schema, wanted.drift_horizon),
+        touched(live->net().tables.size()) {
+    live->SetCounting(false);  // once an example, not once a label
+  }
+
+  const model::Schema& schema() const { return live->config().schema; }
+  double Calibrated(size_t task, double logit) const {
+    const model::Net& net = live->net();
+    return static_cast<double>(net.calibration_scale[task]) * logit +
+           static_cast<double>(net.calibration_shift[task]);
+  }
+
+  Status Show(const Feedback& feedback);
+  void Suspect(bool wrong);
+  void Learn(const Lesson& lesson, LearnReport* report);
+  bool Fit(const Lesson& lesson);
+  void Judge(const Lesson& lesson, LearnReport* report);
+  void RollBack();
+  // The largest movement of the logit of a label of the lesson; infinite when one is not finite.
+  double Movement(const Lesson& lesson) const;
+
+  OnlineOptions options;
+  std::unique_ptr<model::Ranker> live, shadow;
+  LabelLedger ledger;
+  InfluenceCap viewers, sources;
+  LabelRateGuard rates;
+  LearningHealth health;
+  Progressive progressive;
+  InputDrift drift;
+  std::vector<TouchedRows> touched;
+  Alarm alarm = Alarm::kNone;
+  uint32_t refused_in_a_row = 0, rollbacks_in_a_row = 0;
+  uint64_t examples = 0, steps = 0, labels = 0, corrections = 0, bounded = 0, refused = 0;
+  uint64_t unlearned = 0;
+
+  // Scratch.
+  model::StepRecord before;
+  std::vector<float> at_start;  // [N, T] logits of a lesson, before its step
+  model::Scores scores, at_end, reference;
+  std::vector<LabelLedger::Matured> matured;
+};
+
+Status OnlineTrainer::Impl::Show(const Feedback& feedback) {
+  if (feedback.features == nullptr || feedback.features->candidates != 1) {
+    return InvalidArgument("an example is one candidate", "features");
+  }
+  if (ledger.Knows(feedback.example)) return {};
+  HEED_RETURN_IF_ERROR(live->Forward(*feedback.features, false, &scores));
+  ++examples;
+  drift.Add(*live, *feedback.features);
+  // Both are asked: what one refuses has been seen by the other all the same.
+  const bool of_viewer = viewers.Admit(feedback.viewer), of_source = sources.Admit(feedback.source);
+  const bool learns = of_viewer && of_source;
+  if (learns) HEED_RETURN_IF_ERROR(live->CountKeys(*feedback.features));
+  ledger.Shown(feedback.example, feedback.ts, feedback.features, scores.probabilities, learns);
+  rates.Shown(feedback.example);
+  return {};
+}
+
+// Labels that cannot be right end learning, and what was learned of them goes.
+void OnlineTrainer::Impl::Suspect(bool wrong) {
+  if (!wrong || alarm != Alarm::kNone) return;
+  alarm = Alarm::kLabelRate;
+  rates.Restart();
+  RollBack();
+}
+
+void OnlineTrainer::Impl::RollBack() {
+  live = shadow->Copy();
+  ledger.ForgetTold();
+  health.Restart();
+  for (size_t i = 0; i < touched.size(); ++i) {
+    std::vector<uint32_t> all(live->net().tables[i].rows());
+    for (uint32_t row = 0; row < all.size(); ++row) all[row] = row;
+    touched[i] = {.rows = std::move(all), .sorted = live->net().tables[i].rows()};
+  }
+}
+
+double OnlineTrainer::Impl::Movement(const Lesson& lesson) const {
+  const size_t T = schema().tasks.size();
+  double most = 0;
+  for (const Lesson::Label& label : lesson.labels) {
+    const size_t i = label.row * T + label.task;
+    const double moved = std::abs(Calibrated(label.task, static_cast<double>(at_end.logits[i])) -
+                                  Calibrated(label.task, static_cast<double>(at_start[i])));
+    if (!std::isfinite(moved)) return std::numeric_limits<double>::infinity();
+    most = std::max(most, moved);
+  }
+  return most;
+}
+
+// Live and shadow on the same labels, before they are learned. A correction is left out: the live weights
+// have learned that very example's negative.
+void OnlineTrainer::Impl::Judge(const Lesson& lesson, LearnReport* report) {
+  if (!shadow->Forward(lesson.batch, false, &reference).ok()) return;
+  const size_t T = schema().tasks.size();
+  std::vector<double> ours(lesson.ids.size(), 0.0), theirs(ours);
+  std::vector<bool> counts(ours.size(), false);
+  for (const Lesson::Label& label : lesson.labels) {
+    if (label.step == Step::kCorrection) continue;
+    const size_t i = label.row * T + label.task;
+    const auto weight = static_cast<double>(schema().tasks[label.task].loss_weight);
+    ours[label.row] +=
+        weight * LossOf(label.step, Calibrated(label.task, static_cast<double>(at_start[i])));
+    theirs[label.row] +=
+        weight *
+        LossOf(label.step, Calibrated(label.task, static_cast<double>(reference.logits[i])));
+    counts[label.row] = true;
+  }
+  for (size_t row = 0; row < ours.size(); ++row) {
+    if (!counts[row]) continue;
+    switch (health.Add(ours[row], theirs[row])) {
+      case LearningHealth::Verdict::kNone: break;
+      case LearningHealth::Verdict::kPromote:
+        shadow = live->Copy();
+        rollbacks_in_a_row = 0;
+        return;  // the rest of the batch was judged by the old one
+      case LearningHealth::Verdict::kRollback:
+        RollBack();
+        report->rolled_back = true;
+        if (++rollbacks_in_a_row >= options.rollbacks_to_stop) alarm = Alarm::kRollbacks;
+        return;
+    }
+  }
+}
+
+void OnlineTrainer::Impl::Learn(const Lesson& lesson, LearnReport* report) {
+  const size_t T = schema().tasks.size();
+  if (alarm != Alarm::kNone) {
+    unlearned += lesson.labels.size();
+    return;
+  }
+  const double share = 1.0 / static_cast<double>(lesson.ids.size());
+  const auto loss_of = [&](std::span<const float> logits, std::span<float> d_logits) {
+    at_start.assign(logits.begin(), logits.end());
+    std::fill(d_logits.begin(), d_logits.end(), 0.0f);
+    double loss = 0;
+    for (const Lesson::Label& label : lesson.labels) {
+      const size_t i = label.row * T + label.task;
+      const double weight = share * static_cast<double>(schema().tasks[label.task].loss_weight);
+      const double logit = Calibrated(label.task, static_cast<double>(logits[i]));
+      const auto scale = static_cast<double>(live->net().calibration_scale[label.task]);
+      loss += weight * LossOf(label.step, logit);
+      d_logits[i] += static_cast<float>(weight * scale * SlopeOf(label.step, logit));
+    }
+    return loss;
+  };
+  if (!live->TrainStep(lesson.batch, options.optimizer, loss_of, &before).ok() || !Fit(lesson)) {
+    ++refused;
+    if (++refused_in_a_row >= options.refused_to_stop) alarm = Alarm::kNotFinite;
+    return;
+  }
+  refused_in_a_row = 0;
+  for (size_t i = 0; i < touched.size(); ++i) touched[i].Add(before.tables[i].rows);
+  ++steps, ++report->steps;
+  labels += lesson.labels.size();
+  report->labels += static_cast<uint32_t>(lesson.labels.size());
+  for (const Lesson::Label& label : lesson.labels) {
+    ledger.Tell(lesson.ids[label.row], label.task, label.known);
+    corrections += label.step == Step::kCorrection ? 1 : 0;
+  }
+  Judge(lesson, report);
+}
+
+// Keeps what share of the step just taken moves no logit too far. False, and nothing is kept, when the
+// step left a logit that is not finite.
+bool OnlineTrainer::Impl::Fit(const Lesson& lesson) {
+  // A smaller share moves less, down to nothing, but not in proportion: a few tries find one that fits, and
+  // where they do not the step is dropped, which is exact.
+  constexpr int kTries = 8;
+  for (int tries = 0;; ++tries) {
+    const bool scored = live->Forward(lesson.batch, false, &at_end).ok();
+    const double moved = Movement(lesson);
+    if (!scored || !std::isfinite(moved)) {
+      live->KeepOfStep(before, 0.0f);
+      return false;
+    }
+    if (moved <= options.max_logit_step) return true;
+    if (tries == 0) ++bounded;
+    const double share = tries < kTries ? std::min(0.9, 0.9 * options.max_logit_step / moved) : 0.0;
+    live->KeepOfStep(before, static_cast<float>(share));
+    if (tries == kTries) return true;
+  }
+}
+
+OnlineTrainer::OnlineTrainer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+OnlineTrainer::~OnlineTrainer() = default;
+
+Result<std::unique_ptr<OnlineTrainer>> OnlineTrainer::Create(std::unique_ptr<model::Ranker> live,
+                                                             const OnlineOptions& options) {
+  HEED_RETURN_IF_ERROR(Check(options, live->config().schema));
+  auto impl = std::make_unique<Impl>(std::move(live), options);
+  impl->shadow = impl->live->Copy();
+  return std::unique_ptr<OnlineTrainer>(new OnlineTrainer(std::move(impl)));
+}
+
+Status OnlineTrainer::Add(const Feedback& feedback) {
+  Impl& in = *impl_;
+  switch (feedback.kind) {
+    case Feedback::Kind::kShown: return in.Show(feedback);
+    case Feedback::Kind::kPositive:
+      in.ledger.Positive(feedback.example, feedback.tasks, feedback.ts);
+      for (size_t task = 0; task < in.schema().tasks.size(); ++task) {
+        if ((feedback.tasks >> task & 1) != 0)
+          in.Suspect(in.rates.Positive(feedback.example, task));
+      }
+      return {};
+    case Feedback::Kind::kClosed: in.ledger.Close(feedback.example, feedback.tasks); return {};
+  }
+  return {};
+}
+
+LearnReport OnlineTrainer::Learn(int64_t now_ts, uint32_t max_steps) {
+  Impl& in = *impl_;
+  LearnReport report;
+  in.matured.clear();
+  in.ledger.Advance(now_ts, &in.matured);
+  for (const LabelLedger::Matured& outcome : in.matured) {
+    in.Suspect(in.rates.Matured(outcome.task, outcome.positive));
+  }
+  Lesson lesson;
+  for (uint32_t step = 0; step < max_steps && in.ledger.due() > 0; ++step) {
+    lesson.batch.Clear(in.schema());
+    lesson.ids.clear();
+    lesson.labels.clear();
+    LabelLedger::Due due;
+    while (lesson.ids.size() < in.options.batch_size && in.ledger.Take(&due)) {
+      const bool positive = due.known != LabelState::kNegative;
+      if (due.known != LabelState::kCorrected || !in.progressive.Correct(due.task, due.id)) {
+        in.progressive.Add(due.task, due.id, due.example->predicted[due.task], positive);
+      }
+      if (!due.example->learns) continue;
+      const auto found = std::find(lesson.ids.begin(), lesson.ids.end(), due.id);
+      const auto row = static_cast<size_t>(found - lesson.ids.begin());
+      if (found == lesson.ids.end()) {
+        lesson.ids.push_back(due.id);
+        model::AppendRow(in.schema(), *due.example->features, 0, &lesson.batch);
+      }
+      lesson.labels.push_back({row, due.task, due.known, due.step});
+    }
+    if (!lesson.ids.empty()) in.Learn(lesson, &report);
+  }
+  return report;
+}
+
+bool OnlineTrainer::due() const { return impl_->ledger.due() > 0; }
+
+const model::Ranker& OnlineTrainer::live() const { return *impl_->live; }
+const model::Ranker& OnlineTrainer::shadow() const { return *impl_->shadow; }
+const Progressive& OnlineTrainer::progressive() const { return impl_->progressive; }
+const InputDrift& OnlineTrainer::drift() const { return impl_->drift; }
+Alarm OnlineTrainer::alarm() const { return impl_->alarm; }
+
+std::vector<std::vector<uint32_t>> OnlineTrainer::TakeTouchedRows() {
+  std::vector<std::vector<uint32_t>> out;
+  for (TouchedRows& touched : impl_->touched) {
+    touched.Sort();
+    out.push_back(std::move(touched.rows));
+    touched = {};
+  }
+  return out;
+}
+
+void OnlineTrainer::Rollback() { impl_->RollBack(); }
+
+Status OnlineTrainer::SetShadow(std::unique_ptr<model::Ranker> shadow) {
+  if (!(shadow->config() == impl_->live->config())) {
+    return InvalidArgument("the shadow is a model of another shape");
+  }
+  impl_->shadow = std::move(shadow);
+  impl_->shadow->SetCounting(false);
+  impl_->health.Restart();
+  return {};
+}
+
+void OnlineTrainer::SetAlarm(Alarm alarm) {
+  impl_->alarm = alarm;
+  if (alarm != Alarm::kNone) return;
+  impl_->refused_in_a_row = impl_->rollbacks_in_a_row = 0;
+}
+
+OnlineStats OnlineTrainer::stats() const {
+  const Impl& in = *impl_;
+  return {.examples = in.examples,
+          .steps = in.steps,
+          .labels = in.labels,
+          .corrections = in.corrections,
+          .bounded = in.bounded,
+          .refused = in.refused,
+          .unlearned = in.unlearned,
+          .over_viewer = in.viewers.refused(),
+          .over_source = in.sources.refused(),
+          .queued_labels = in.ledger.due(),
+          .followed_examples = in.ledger.size(),
+          .evicted_examples = in.ledger.evicted(),
+          .alarm = in.alarm,
+          .health = in.health.summary(),
+          .labels_of = in.ledger.counts()};
+}
+
+std::string OnlineTrainer::Serialize() const {
+  const Impl& in = *impl_;
+  std::string rest;
+  ByteWriter out(rest);
+  out.Fixed(static_cast<uint8_t>(in.alarm));
+  for (const uint64_t count :
+       {uint64_t{in.refused_in_a_row}, uint64_t{in.rollbacks_in_a_row}, in.examples, in.steps,
+        in.labels, in.corrections, in.bounded, in.refused, in.unlearned}) {
+    out.Varint(count);
+  }
+  in.viewers.Write(&out);
+  in.sources.Write(&out);
+  in.rates.Write(&out);
+  in.health.Write(&out);
+  in.progressive.Write(&out);
+  in.drift.Write(&out);
+  nn::TensorWriter file;
+  file.Bytes("live", in.live->Serialize());
+  file.Bytes("shadow", in.shadow->Serialize());
+  file.Bytes("ledger", in.ledger.Serialize(in.schema()));
+  file.Bytes("rest", rest);
+  return file.Finish();
+}
+
+Result<std::unique_ptr<OnlineTrainer>> OnlineTrainer::Restore(std::string_view bytes,
+                                                              const OnlineOptions& options) {
+  HEED_ASSIGN_OR_RETURN(const nn::TensorReader file, nn::TensorReader::Open(bytes));
+  HEED_ASSIGN_OR_RETURN(const std::string_view live, file.Bytes("live"));
+  HEED_ASSIGN_OR_RETURN(const std::string_view shadow, file.Bytes("shadow"));
+  HEED_ASSIGN_OR_RETURN(const std::string_view ledger, file.Bytes("ledger"));
+  HEED_ASSIGN_OR_RETURN(const std::string_view rest, file.Bytes("rest"));
+  HEED_ASSIGN_OR_RETURN(std::unique_ptr<model::Ranker> ranker, model::Ranker::Parse(live));
+  HEED_RETURN_IF_ERROR(Check(options, ranker->config().schema));
+  auto impl = std::make_unique<Impl>(std::move(ranker), options);
+  Impl& in = *impl;
+  HEED_ASSIGN_OR_RETURN(in.shadow, model::Ranker::Parse(shadow));
+  if (!(in.shadow->config() == in.live->config())) {
+    return Corruption("learner: the shadow is another model");
+  }
+  in.shadow->SetCounting(false);
+  HEED_RETURN_IF_ERROR(in.ledger.Restore(in.schema(), ledger));
+  ByteReader reader(rest);
+  const auto alarm = reader.Fixed<uint8_t>();
+  if (alarm > static_cast<uint8_t>(Alarm::kByHand)) reader.Fail();
+  in.alarm = static_cast<Alarm>(alarm);
+  in.refused_in_a_row = static_cast<uint32_t>(reader.Varint());
+  in.rollbacks_in_a_row = static_cast<uint32_t>(reader.Varint());
+  for (uint64_t* count : {&in.examples, &in.steps, &in.labels, &in.corrections, &in.bounded,
+                          &in.refused, &in.unlearned}) {
+    *count = reader.Varint();
+  }
+  in.viewers.Read(&reader);
+  in.sources.Read(&reader);
+  in.rates.Read(&reader);
+  in.health.Read(&reader);
+  in.progressive.Read(&reader);
+  in.drift.Read(&reader);
+  if (!reader.ok() || reader.remaining() != 0) {
+    return Corruption("learner: made with other options, or damaged");
+  }
+  return std::unique_ptr<OnlineTrainer>(new OnlineTrainer(std::move(impl)));
+}
+
+}  // namespace heed::train
