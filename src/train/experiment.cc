@@ -11,6 +11,8 @@
 #include "base/suggest.h"
 #include "train/embedded.h"
 #include "train/next_item_experiment.h"
+#include "train/online_replay_experiment.h"
+#include "train/online_world_experiment.h"
 #include "train/ranker_experiment.h"
 #include "train/recovery_experiment.h"
 #include "train/text_experiment.h"
@@ -27,6 +29,8 @@ constexpr Kind kKinds[] = {
     {"recovery", ParseRecoveryExperiment},
     {"text", ParseTextExperiment},
     {"next_item", ParseNextItemExperiment},
+    {"online_replay", ParseOnlineReplayExperiment},
+    {"online_world", ParseOnlineWorldExperiment},
 };
 
 Result<std::string> EmbeddedText(const std::string& path) {

@@ -66,6 +66,11 @@ class Sample {
 
   size_t group_count() const { return group_count_; }
 
+  double Auc(std::span<const double> multiplicity) const {
+    return SortedAuc(by_score_, scores_, labels_,
+                     [&](uint32_t row) { return multiplicity[groups_[row]]; });
+  }
+
   // `multiplicity`: how often each group was drawn.
   MetricSet Measure(std::span<const double> multiplicity) const {
     const auto weight_of = [&](uint32_t row) { return multiplicity[groups_[row]]; };
@@ -149,6 +154,13 @@ Interval Percentiles(std::vector<double> values, double level) {
   return {at((1 - level) / 2), at((1 + level) / 2)};
 }
 
+void Draw(Random* random, std::vector<double>* multiplicity) {
+  std::fill(multiplicity->begin(), multiplicity->end(), 0.0);
+  for (size_t i = 0; i < multiplicity->size(); ++i) {
+    (*multiplicity)[random->Below(multiplicity->size())] += 1.0;
+  }
+}
+
 }  // namespace
 
 double Auc(std::span<const float> scores, std::span<const float> labels,
@@ -208,10 +220,7 @@ MetricIntervals Bootstrap(const Predictions& predictions, uint32_t resamples, ui
   std::vector<MetricSet> draws(resamples);
   std::vector<double> multiplicity(sample.group_count());
   for (MetricSet& draw : draws) {
-    std::fill(multiplicity.begin(), multiplicity.end(), 0.0);
-    for (size_t i = 0; i < multiplicity.size(); ++i) {
-      multiplicity[random.Below(multiplicity.size())] += 1.0;
-    }
+    Draw(&random, &multiplicity);
     draw = sample.Measure(multiplicity);
   }
   const auto interval = [&](double MetricSet::*member) {
@@ -223,6 +232,18 @@ MetricIntervals Bootstrap(const Predictions& predictions, uint32_t resamples, ui
   return {interval(&MetricSet::auc),      interval(&MetricSet::gauc),
           interval(&MetricSet::log_loss), interval(&MetricSet::normalized_entropy),
           interval(&MetricSet::pcoc),     interval(&MetricSet::ece)};
+}
+
+Interval BootstrapAucGain(const Predictions& a, const Predictions& b, uint32_t resamples,
+                          uint64_t seed, double level) {
+  const Sample first(a), second(b);
+  Random random(seed);
+  std::vector<double> gains(resamples), multiplicity(first.group_count());
+  for (double& gain : gains) {
+    Draw(&random, &multiplicity);
+    gain = second.Auc(multiplicity) - first.Auc(multiplicity);
+  }
+  return Percentiles(std::move(gains), level);
 }
 
 }  // namespace heed::train

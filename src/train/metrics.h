@@ -52,4 +52,8 @@ struct MetricIntervals {
 MetricIntervals Bootstrap(const Predictions& predictions, uint32_t resamples, uint64_t seed,
                           double level = 0.95);
 
+// Of AUC(b) - AUC(a), predictions of the same rows: each draw is of the same groups for both.
+Interval BootstrapAucGain(const Predictions& a, const Predictions& b, uint32_t resamples,
+                          uint64_t seed, double level = 0.95);
+
 }  // namespace heed::train

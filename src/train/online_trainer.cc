@@ -143,9 +143,9 @@ struct OnlineTrainer::Impl {
   InputDrift drift;
   std::vector<TouchedRows> touched;
   Alarm alarm = Alarm::kNone;
-  uint32_t refused_in_a_row = 0, rollbacks_in_a_row = 0;
+  uint32_t refused_in_a_row = 0, rollbacks_in_a_row = 0, halvings = 0;
   uint64_t examples = 0, steps = 0, labels = 0, corrections = 0, bounded = 0, refused = 0;
-  uint64_t unlearned = 0;
+  uint64_t unlearned = 0, rollbacks = 0;
 
   // Scratch.
   model::StepRecord before;
@@ -181,6 +181,7 @@ void OnlineTrainer::Impl::Suspect(bool wrong) {
 
 void OnlineTrainer::Impl::RollBack() {
   live = shadow->Copy();
+  ++rollbacks;
   ledger.ForgetTold();
   health.Restart();
   for (size_t i = 0; i < touched.size(); ++i) {
@@ -203,15 +204,13 @@ double OnlineTrainer::Impl::Movement(const Lesson& lesson) const {
   return most;
 }
 
-// Live and shadow on the same labels, before they are learned. A correction is left out: the live weights
-// have learned that very example's negative.
+// Live and shadow on the same labels, before they are learned. Corrections count: without them the early
+// negatives that they take back would favour whoever predicts too little.
 void OnlineTrainer::Impl::Judge(const Lesson& lesson, LearnReport* report) {
   if (!shadow->Forward(lesson.batch, false, &reference).ok()) return;
   const size_t T = schema().tasks.size();
   std::vector<double> ours(lesson.ids.size(), 0.0), theirs(ours);
-  std::vector<bool> counts(ours.size(), false);
   for (const Lesson::Label& label : lesson.labels) {
-    if (label.step == Step::kCorrection) continue;
     const size_t i = label.row * T + label.task;
     const auto weight = static_cast<double>(schema().tasks[label.task].loss_weight);
     ours[label.row] +=
@@ -219,19 +218,19 @@ void OnlineTrainer::Impl::Judge(const Lesson& lesson, LearnReport* report) {
     theirs[label.row] +=
         weight *
         LossOf(label.step, Calibrated(label.task, static_cast<double>(reference.logits[i])));
-    counts[label.row] = true;
   }
   for (size_t row = 0; row < ours.size(); ++row) {
-    if (!counts[row]) continue;
     switch (health.Add(ours[row], theirs[row])) {
       case LearningHealth::Verdict::kNone: break;
       case LearningHealth::Verdict::kPromote:
         shadow = live->Copy();
         rollbacks_in_a_row = 0;
+        halvings -= halvings > 0 ? 1 : 0;
         return;  // the rest of the batch was judged by the old one
       case LearningHealth::Verdict::kRollback:
         RollBack();
         report->rolled_back = true;
+        ++halvings;  // perhaps the rates were the harm
         if (++rollbacks_in_a_row >= options.rollbacks_to_stop) alarm = Alarm::kRollbacks;
         return;
     }
@@ -244,14 +243,13 @@ void OnlineTrainer::Impl::Learn(const Lesson& lesson, LearnReport* report) {
     unlearned += lesson.labels.size();
     return;
   }
-  const double share = 1.0 / static_cast<double>(lesson.ids.size());
   const auto loss_of = [&](std::span<const float> logits, std::span<float> d_logits) {
     at_start.assign(logits.begin(), logits.end());
     std::fill(d_logits.begin(), d_logits.end(), 0.0f);
     double loss = 0;
     for (const Lesson::Label& label : lesson.labels) {
       const size_t i = label.row * T + label.task;
-      const double weight = share * static_cast<double>(schema().tasks[label.task].loss_weight);
+      const auto weight = static_cast<double>(schema().tasks[label.task].loss_weight);
       const double logit = Calibrated(label.task, static_cast<double>(logits[i]));
       const auto scale = static_cast<double>(live->net().calibration_scale[label.task]);
       loss += weight * LossOf(label.step, logit);
@@ -259,6 +257,7 @@ void OnlineTrainer::Impl::Learn(const Lesson& lesson, LearnReport* report) {
     }
     return loss;
   };
+  live->SetRateScale(static_cast<float>(std::pow(0.5, halvings)));
   if (!live->TrainStep(lesson.batch, options.optimizer, loss_of, &before).ok() || !Fit(lesson)) {
     ++refused;
     if (++refused_in_a_row >= options.refused_to_stop) alarm = Alarm::kNotFinite;
@@ -330,7 +329,9 @@ LearnReport OnlineTrainer::Learn(int64_t now_ts, uint32_t max_steps) {
   in.matured.clear();
   in.ledger.Advance(now_ts, &in.matured);
   for (const LabelLedger::Matured& outcome : in.matured) {
-    in.Suspect(in.rates.Matured(outcome.task, outcome.positive));
+    const bool wrong = in.rates.Matured(outcome.task, outcome.positive);
+    report.rolled_back |= wrong && in.alarm == Alarm::kNone;
+    in.Suspect(wrong);
   }
   Lesson lesson;
   for (uint32_t step = 0; step < max_steps && in.ledger.due() > 0; ++step) {
@@ -404,6 +405,8 @@ OnlineStats OnlineTrainer::stats() const {
           .unlearned = in.unlearned,
           .over_viewer = in.viewers.refused(),
           .over_source = in.sources.refused(),
+          .rollbacks = in.rollbacks,
+          .rate_scale = std::pow(0.5, in.halvings),
           .queued_labels = in.ledger.due(),
           .followed_examples = in.ledger.size(),
           .evicted_examples = in.ledger.evicted(),
@@ -418,8 +421,9 @@ std::string OnlineTrainer::Serialize() const {
   ByteWriter out(rest);
   out.Fixed(static_cast<uint8_t>(in.alarm));
   for (const uint64_t count :
-       {uint64_t{in.refused_in_a_row}, uint64_t{in.rollbacks_in_a_row}, in.examples, in.steps,
-        in.labels, in.corrections, in.bounded, in.refused, in.unlearned}) {
+       {uint64_t{in.refused_in_a_row}, uint64_t{in.rollbacks_in_a_row}, uint64_t{in.halvings},
+        in.examples, in.steps, in.labels, in.corrections, in.bounded, in.refused, in.unlearned,
+        in.rollbacks}) {
     out.Varint(count);
   }
   in.viewers.Write(&out);
@@ -459,8 +463,9 @@ Result<std::unique_ptr<OnlineTrainer>> OnlineTrainer::Restore(std::string_view b
   in.alarm = static_cast<Alarm>(alarm);
   in.refused_in_a_row = static_cast<uint32_t>(reader.Varint());
   in.rollbacks_in_a_row = static_cast<uint32_t>(reader.Varint());
+  in.halvings = static_cast<uint32_t>(reader.Varint());
   for (uint64_t* count : {&in.examples, &in.steps, &in.labels, &in.corrections, &in.bounded,
-                          &in.refused, &in.unlearned}) {
+                          &in.refused, &in.unlearned, &in.rollbacks}) {
     *count = reader.Varint();
   }
   in.viewers.Read(&reader);

@@ -4,7 +4,7 @@
 // small steps. No step moves the logit of one of its own labels by more than max_logit_step: the batch is
 // scored again after the step, and of a step that went further only the share that fits is kept. A
 // second, slow copy of the weights judges the same labels; when the learning one is worse, its weights
-// become the copy's again.
+// become the copy's again, and the rates are halved until it has earned the next promotion.
 //
 // Probabilities are calibrated ones, those that are served, and the loss is theirs: the calibration of the
 // model file stays, and what is wrong with it is learned like anything else.
@@ -31,7 +31,8 @@ namespace heed::train {
 
 struct OnlineOptions {
   LedgerOptions ledger;
-  // Dense weights learn slower than rows by the ratio of their rates; a dense rate of 0 keeps them.
+  // Of the sum over a step's labels, not their mean: what a label teaches does not depend on how many are
+  // due with it. Dense weights learn slower than rows by the ratio of their rates; a dense rate of 0 keeps them.
   // Epsilon is large on purpose: Adagrad's sums are empty when a batch-trained model comes, and its first
   // steps would be of full size whatever the gradient. Up to a gradient of epsilon it is plain descent
   // at rate / epsilon.
@@ -39,7 +40,7 @@ struct OnlineOptions {
                                       .tables = model::OptimizerConfig::Kind::kAdagrad,
                                       .dense_rate = 1e-3f,
                                       .table_rate = 1e-2f,
-                                      .epsilon = 0.1f};
+                                      .epsilon = 1.0f};
   uint32_t batch_size = 32;  // examples a step
   double max_logit_step = 0.5;
   // Of the last `influence_window` examples, at most these shares are learned from one viewer and from one
@@ -61,7 +62,7 @@ std::string_view AlarmName(Alarm alarm);
 
 struct LearnReport {
   uint32_t steps = 0, labels = 0;
-  bool rolled_back = false;  // all weights changed, not only the touched rows
+  bool rolled_back = false;
 };
 
 struct OnlineStats {
@@ -71,6 +72,11 @@ struct OnlineStats {
   uint64_t refused = 0;                       // steps that were not finite: taken back
   uint64_t unlearned = 0;                     // labels that came while learning was stopped
   uint64_t over_viewer = 0, over_source = 0;  // examples over an influence cap
+  // For whatever reason. After one the weights are another object, with the shadow's rows: a copy kept by
+  // touched rows begins anew.
+  uint64_t rollbacks = 0;
+  double rate_scale =
+      1;  // of all rates: halved by a verdict's rollback, doubled up to 1 by a promotion
   uint64_t queued_labels = 0, followed_examples = 0, evicted_examples = 0;
   Alarm alarm = Alarm::kNone;
   LearningHealth::Summary health;

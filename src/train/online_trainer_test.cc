@@ -310,6 +310,7 @@ TEST(OnlineTrainer, AStepThatIsNotFiniteChangesNothingAndTheyStopInTheEnd) {
 TEST(OnlineTrainer, FlippedLabelsRaiseTheRateAlarmAndAreUnlearned) {
   OnlineOptions options = Options();
   options.label_rate = {.window = 200, .horizon = 2'000, .min_matured = 400};
+  options.health.min_worse = 10;  // labels without a rule in them: not what is tested here
   const auto trainer = Make(options);
   // One in ten is positive, then nine in ten are.
   Stream stream(9);
@@ -341,20 +342,23 @@ TEST(OnlineTrainer, FlippedLabelsRaiseTheRateAlarmAndAreUnlearned) {
 
 TEST(OnlineTrainer, APoisonedModelIsRolledBack) {
   OnlineOptions options = Options();
-  options.optimizer.table_rate = options.optimizer.dense_rate = 0.02f;
-  options.rollbacks_to_stop = 1'000;
+  options.optimizer.table_rate = options.optimizer.dense_rate = 0.05f;
+  options.health = {.window = 500, .promote_after = 4'000};
   const auto trainer = Make(options);
   Stream stream(10);
   int64_t ts = 0;
   Play(trainer.get(), &stream, 4'000, &ts);
-  EXPECT_EQ(trainer->stats().health.rollbacks, 0u);
-  trainer->TakeTouchedRows();
+  ASSERT_GT(trainer->stats().health.promotions, 0u);
   const double good = trainer->progressive().Measured(0).log_loss;
-  // 600 lies, each about an example of its own; then the truth again.
-  Play(trainer.get(), &stream, 600, &ts, true);
-  Play(trainer.get(), &stream, 600, &ts);
+  // Lies, which the learning model fits; then the truth, by which it is worse than the shadow. Which of
+  // them shows it first is not said: opposite clicks do not fit the weights there are at once.
+  Play(trainer.get(), &stream, 400, &ts, true);
+  Play(trainer.get(), &stream, 300, &ts);
   EXPECT_GT(trainer->stats().health.rollbacks, 0u);
-  EXPECT_GT(good, 0.0);
+  EXPECT_LT(trainer->stats().rate_scale, 1.0);
+  EXPECT_EQ(trainer->alarm(), Alarm::kNone);
+  Play(trainer.get(), &stream, 6'000, &ts);
+  EXPECT_LT(trainer->progressive().Measured(0).log_loss, good);
 }
 
 TEST(OnlineTrainer, OneViewerTeachesOnlySoMuch) {

@@ -7,12 +7,9 @@
 #include "train/ranker_recipe.h"
 
 namespace heed::train {
-namespace {
-
 using Kind = model::OptimizerConfig::Kind;
 
-model::OptimizerConfig ReadOptimizer(const TomlTable& table) {
-  model::OptimizerConfig config;
+model::OptimizerConfig ReadOptimizer(const TomlTable& table, model::OptimizerConfig config) {
   const std::vector<std::string> kinds = {"adam", "adagrad"};
   config.dense = static_cast<Kind>(table.Choice("dense", kinds, static_cast<size_t>(config.dense)));
   config.tables =
@@ -31,8 +28,6 @@ model::OptimizerConfig ReadOptimizer(const TomlTable& table) {
   config.clip_norm = number("clip_norm", config.clip_norm, 0, 1e6);
   return config;
 }
-
-}  // namespace
 
 TrainOptions ReadTrain(const TomlTable& table, const std::vector<std::string>& tasks) {
   TrainOptions options;
@@ -57,7 +52,7 @@ TrainOptions ReadTrain(const TomlTable& table, const std::vector<std::string>& t
   }
   options.refit = table.Flag("refit", options.refit);
   options.calibrate = table.Flag("calibrate", options.calibrate);
-  options.optimizer = ReadOptimizer(table.Table("optimizer"));
+  options.optimizer = ReadOptimizer(table.Table("optimizer"), {});
   return options;
 }
 

@@ -34,5 +34,7 @@ Result<Recipe> LoadRecipe(const std::string& path);
 
 // The section [train], for other kinds that train a ranker.
 TrainOptions ReadTrain(const TomlTable& table, const std::vector<std::string>& tasks);
+// The section [optimizer] of that or another; what it does not say is as in `otherwise`.
+model::OptimizerConfig ReadOptimizer(const TomlTable& table, model::OptimizerConfig otherwise);
 
 }  // namespace heed::train
