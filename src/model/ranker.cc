@@ -90,6 +90,20 @@ Result<std::unique_ptr<Ranker>> Ranker::Load(const std::string& path) {
 
 std::string Ranker::Serialize() const { return EncodeNet(impl_->net); }
 
+void Ranker::TrackChanges() {
+  for (nn::EmbeddingTable& table : impl_->net.tables) table.TrackChanges(true);
+}
+
+std::string Ranker::SerializeIncrement(const IncrementLink& link) {
+  return EncodeIncrement(link, &impl_->net);
+}
+
+Result<std::unique_ptr<Ranker>> Ranker::WithIncrement(std::string_view bytes,
+                                                      const IncrementLink& link) const {
+  HEED_ASSIGN_OR_RETURN(const std::unique_ptr<Net> net, ApplyIncrement(bytes, link, impl_->net));
+  return Of(*net);
+}
+
 Status Ranker::Save(const std::string& path) const { return ReplaceFile(path, Serialize()); }
 
 const RankerConfig& Ranker::config() const { return impl_->net.config; }
@@ -191,6 +205,16 @@ Status Ranker::CountKeys(const Batch& batch) {
   HEED_RETURN_IF_ERROR(batch.Validate(impl_->net.config.schema));
   impl_->net.CountAndResolve(batch, &impl_->training);
   return {};
+}
+
+void Ranker::SetClock(uint32_t now) {
+  for (nn::EmbeddingTable& table : impl_->net.tables) table.SetClock(now);
+}
+
+size_t Ranker::ExpireRows(uint32_t oldest) {
+  size_t rows = 0;
+  for (nn::EmbeddingTable& table : impl_->net.tables) rows += table.Expire(oldest);
+  return rows;
 }
 
 void Ranker::SetCounting(bool counting) { impl_->counting = counting; }

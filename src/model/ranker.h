@@ -80,6 +80,11 @@ struct Scores {
   std::vector<Attention> attention;  // one per sequence when asked for
 };
 
+struct IncrementLink {
+  uint64_t number = 1;   // 1 follows the whole ranker, n + 1 follows n
+  uint64_t follows = 0;  // the checksum of that file: its last four bytes
+};
+
 class Ranker {
  public:
   static Result<std::unique_ptr<Ranker>> Create(const RankerConfig& config, uint64_t seed);
@@ -89,6 +94,12 @@ class Ranker {
   static std::unique_ptr<Ranker> Of(const Net& net);  // with a copy of these weights
   Status Save(const std::string& path) const;
   std::string Serialize() const;
+  // What changed since the last increment or, before the first, since TrackChanges: of tables only the
+  // rows. model/checkpoint_chain.h keeps such files.
+  void TrackChanges();
+  std::string SerializeIncrement(const IncrementLink& link);
+  Result<std::unique_ptr<Ranker>> WithIncrement(std::string_view bytes,
+                                                const IncrementLink& link) const;
   ~Ranker();
 
   const RankerConfig& config() const;
@@ -116,6 +127,9 @@ class Ranker {
   void SetThreads(size_t threads);
   // Multiplies the rates of later steps (schedules).
   void SetRateScale(float scale);
+  // Expiry of rows that were not counted for long (EmbeddingTable::SetClock, Expire), in all tables.
+  void SetClock(uint32_t now);
+  size_t ExpireRows(uint32_t oldest);
   // Per task, p = sigmoid(scale * logit + shift): Platt, fitted on held-out rows by train/.
   void SetCalibration(const std::vector<float>& scale, const std::vector<float>& shift);
 

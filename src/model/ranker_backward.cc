@@ -361,7 +361,7 @@ double Net::Backward(const Batch& batch, Workspace* work, const nn::Update* now)
         !std::isfinite(squares(work->d_candidate))) {
       return std::nan("");
     }
-    for (nn::EmbeddingTable& table : tables) table.PrepareState();
+    for (nn::EmbeddingTable& table : tables) table.PrepareState(now->rule);
     Mark(work);
   }
   for (size_t s = 0; s < layout.sequences.size(); ++s) BackwardSequence(batch, s, now, work);
