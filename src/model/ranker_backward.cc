@@ -368,7 +368,7 @@ double Net::Backward(const Batch& batch, Workspace* work, const nn::Update* now)
   BackwardItem(work);
   ScatterFields(work);
   if (now != nullptr) {
-    ParallelFor(tables.size(), [&](size_t i) { work->d_rows[i].Merge(); });
+    for (nn::RowGradient& gradient : work->d_rows) gradient.Merge();
   }
   return loss;
 }

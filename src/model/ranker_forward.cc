@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/team.h"
 #include "kernels/table.h"
 #include "model/ranker_net.h"
 
@@ -338,9 +339,12 @@ void Net::Attend(const Batch& batch, size_t s, const Pass& pass, Workspace* work
   Workspace::Sequence& own = work->sequences[s];
   const size_t tokens = sequence.age_s.size();
   own.log_age.resize(tokens);
-  for (size_t t = 0; t < tokens; ++t) {
-    own.log_age[t] = std::log1p(sequence.age_s[t] / config.age_scale_s);
-  }
+  constexpr size_t kPiece = 8192;
+  ParallelFor((tokens + kPiece - 1) / kPiece, [&](size_t piece) {
+    for (size_t t = piece * kPiece; t < std::min(tokens, (piece + 1) * kPiece); ++t) {
+      own.log_age[t] = std::log1p(sequence.age_s[t] / config.age_scale_s);
+    }
+  });
   own.queries.Resize(batch.candidates, where.queries.size() * d);
   for (size_t q = 0; q < where.queries.size(); ++q) {
     const size_t column = layout.candidate_fields[where.queries[q]].column;

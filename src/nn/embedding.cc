@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <numeric>
 
 #include "base/random.h"
 #include "base/team.h"
@@ -94,24 +95,37 @@ void RowGradient::Slots(size_t lane_index, const uint32_t* rows, const uint32_t*
 }
 
 void RowGradient::Merge() {
+  constexpr size_t kPiece = 1024;  // rows; those of a lane are all different
   Lane& all = lanes_[0];
   if (all.slot_of.size() < again_.size()) all.slot_of.resize(again_.size(), kOnce);
   for (size_t l = 1; l < kLanes; ++l) {
     const Lane& lane = lanes_[l];
-    slots_of_batch_.resize(lane.rows.size());
-    for (size_t i = 0; i < lane.rows.size(); ++i) {
-      if (i + kAhead < lane.rows.size()) __builtin_prefetch(&places_[lane.rows[i + kAhead]]);
+    const size_t n = lane.rows.size();
+    slots_of_batch_.resize(n);
+    for (size_t i = 0; i < n; ++i) {
+      if (i + kAhead < n) __builtin_prefetch(&places_[lane.rows[i + kAhead]]);
       slots_of_batch_[i] = all.SlotOf(places_[lane.rows[i]].mark, lane.rows[i]);
     }
     all.Grow(width_);
-    kernels::Active().scatter_add(lane.sums.data(), width_, slots_of_batch_.data(),
-                                  lane.rows.size(), width_, all.sums.data(), width_);
+    ParallelFor((n + kPiece - 1) / kPiece, [&](size_t piece) {
+      const size_t first = piece * kPiece;
+      kernels::Active().scatter_add(lane.sums.data() + first * width_, width_,
+                                    slots_of_batch_.data() + first, std::min(kPiece, n - first),
+                                    width_, all.sums.data(), width_);
+    });
   }
 }
 
 double RowGradient::Squares() const {
+  constexpr size_t kPiece = size_t{1} << 16;  // numbers
   const Lane& all = lanes_[0];
-  return static_cast<double>(kernels::Active().sum_squares(all.sums.data(), all.zeroed));
+  std::vector<double> sums((all.zeroed + kPiece - 1) / kPiece);
+  ParallelFor(sums.size(), [&](size_t piece) {
+    const size_t first = piece * kPiece;
+    sums[piece] = static_cast<double>(kernels::Active().sum_squares(
+        all.sums.data() + first, std::min(kPiece, all.zeroed - first)));
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 EmbeddingTable::EmbeddingTable(const TableShape& shape) : shape_(shape) {
