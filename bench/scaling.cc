@@ -1,15 +1,14 @@
-// How cost grows: what a request takes at twice the candidates, at twice the history, on two cores,
-// and what a lookup takes in a table a hundred times as large. Ratios of times taken alternately in one
+// How cost grows: what a request takes at twice the candidates, at twice the history, on two cores, what
+// a lookup takes in a table a hundred times as large, and a training step in one ten times as large. Ratios of times taken alternately in one
 // process, so that a machine that is slow for a while is slow for both. docs/benchmarks.md.
 //
-// ./run bench scaling [--json] [--only growth|lookup|cores]; status 1 when a gate is missed.
+// ./run bench scaling [--json] [--only growth|lookup|cores|training]; status 1 when a gate is missed.
 #include <fmt/format.h>
 #include <sched.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
@@ -285,7 +284,7 @@ class Table {
 class BareReads {
  public:
   explicit BareReads(size_t rows)
-      : index_(std::bit_ceil(2 * rows) * 16), values_(rows * kLookupWidth * sizeof(float)) {
+      : index_(rows * 5 / 3 * 16), values_(rows * kLookupWidth * sizeof(float)) {
     Random random(rows);
     for (LargeBytes* memory : {&index_, &values_}) {
       for (size_t i = 0; i < memory->size(); i += 4096) memory->data()[i] = std::byte{1};
@@ -404,6 +403,75 @@ void Cores(const Options& options, Report* report) {
                .at_least = true});
 }
 
+// R1's dot family in training, its items in a table of `rows`, drawn evenly.
+class Training {
+ public:
+  explicit Training(size_t rows)
+      : ranker_(std::move(model::Ranker::Create(ConfigOf(Family::kDot), 1)).value()) {
+    Random random(rows);
+    // Every key first, so that the table has its size; a history's other parts stay small.
+    for (size_t first = 1; first <= rows; first += kSamples * kEvents) {
+      uint64_t next = first;
+      if (const Status status = ranker_->CountKeys(Draw([&] { return next++; }, &random));
+          !status.ok()) {
+        Die(status);
+      }
+    }
+    for (int i = 0; i < 8; ++i) {
+      batches_.push_back(Draw([&] { return 1 + random.Below(rows); }, &random));
+    }
+  }
+
+  double operator()() {  // milliseconds
+    constexpr auto kAdagrad = model::OptimizerConfig::Kind::kAdagrad;
+    const model::Batch& batch = batches_[next_++ % batches_.size()];
+    const auto start = Clock::now();
+    const auto loss = ranker_->TrainStep(batch, {.dense = kAdagrad, .tables = kAdagrad});
+    if (!loss.ok()) Die(loss.status());
+    return Milliseconds(start);
+  }
+
+ private:
+  static constexpr size_t kSamples = 1024, kEvents = 100, kOthers = 100'000;
+
+  static model::Batch Draw(const std::function<uint64_t()>& item, Random* random) {
+    model::Batch batch;
+    batch.requests = batch.candidates = kSamples;
+    model::SequenceBatch& history = batch.sequences.emplace_back();
+    const auto draw = [&](std::vector<model::Key>* keys) {
+      keys->push_back(item());
+      for (size_t k = 1; k < kTables; ++k) keys->push_back(1 + random->Below(kOthers));
+    };
+    for (uint32_t n = 0; n < kSamples; ++n) {
+      batch.request_of.push_back(n);
+      batch.request_keys.insert(batch.request_keys.end(), 2, n + 1);
+      for (size_t t = 0; t < kEvents; ++t) draw(&history.keys);
+      batch.candidate_keys.insert(batch.candidate_keys.end(), kTables, 1 + n);
+      history.offsets.push_back(static_cast<uint32_t>((n + 1) * kEvents));
+    }
+    history.age_s.assign(kSamples * kEvents, 0.0f);
+    for (size_t i = 0; i < kSamples * kOutputs; ++i) {
+      batch.labels.push_back(static_cast<float>(random->Chance(0.2)));
+    }
+    return batch;
+  }
+
+  std::unique_ptr<model::Ranker> ranker_;
+  std::vector<model::Batch> batches_;
+  size_t next_ = 0;
+};
+
+void TrainingGrowth(const Options& options, Report* report) {
+  Training small(1'000'000), large(10'000'000);
+  Row row{.what = "training step, dot, 1024 samples",
+          .from = "1M rows",
+          .to = "10M",
+          .unit = "ms",
+          .gate = 1.3};
+  Compare(&row, options.rounds, 3, std::ref(small), std::ref(large));
+  report->Add(row);
+}
+
 }  // namespace
 
 int Run(int argc, char** argv) {
@@ -411,7 +479,7 @@ int Run(int argc, char** argv) {
   CLI::App app("How the cost of a ranking grows, by ratios", "./run bench scaling");
   app.add_flag("--json", options.json, "one object a line");
   app.add_option("--only", options.only, "one part")
-      ->check(CLI::IsMember({"growth", "lookup", "cores"}));
+      ->check(CLI::IsMember({"growth", "lookup", "cores", "training"}));
   app.add_option("--rounds", options.rounds)->check(CLI::Range(3, 1000))->capture_default_str();
   app.add_option("--large-rows", options.large_rows, "of the large table; 100M take 14 GB")
       ->check(CLI::Range(size_t{1'000'000}, size_t{1} << 31))
@@ -423,6 +491,7 @@ int Run(int argc, char** argv) {
   };
   if (wanted("growth")) Growth(options, &report);
   if (wanted("cores")) Cores(options, &report);
+  if (wanted("training")) TrainingGrowth(options, &report);
   if (wanted("lookup")) Lookup(options, &report);
   return report.missed() ? 1 : 0;
 }

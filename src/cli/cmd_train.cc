@@ -18,12 +18,17 @@ struct Options {
   std::string directory = "data";
   std::string out = "model.heed";
   uint64_t seed = 0;  // 0: the recipe's
+  std::string checkpoint;
+  bool resume = false;
 };
 
 int TrainRecipe(const Options& options) {
   WatchForStop();
   const auto experiment = train::LoadExperiment(options.recipe);
   if (!experiment.ok()) return Fail(experiment.status());
+  if (!options.checkpoint.empty() && !experiment.value()->resumes()) {
+    return Fail(InvalidArgument(options.recipe + ": a training of this kind keeps no checkpoints"));
+  }
   const Result<std::string> folder = train::DataFolder(*experiment.value(), options.directory);
   if (!folder.ok()) return Fail(folder.status());
   Progress progress("train", "steps");
@@ -31,7 +36,8 @@ int TrainRecipe(const Options& options) {
       {.folder = folder.value(),
        .seed = options.seed,
        .progress = [&](const train::TrainProgress& now) { Show(now, &progress); },
-       .stop = StopFlag()},
+       .stop = StopFlag(),
+       .checkpoint = {.path = options.checkpoint, .resume = options.resume}},
       options.out);
   progress.Finish();
   if (!trained.ok()) return Fail(trained.status());
@@ -99,7 +105,10 @@ void AddTrain(CLI::App& app, int* exit_code) {
   command->footer(
       "Examples:\n  heed train --data data                       the live rankers, from the log\n"
       "  heed train --config examples/recipes/kuairand.toml --data KuaiRand-Pure --out model.heed\n"
-      "Ctrl-C keeps the best model so far. A running server trains itself: POST /v1/train.");
+      "Ctrl-C keeps the best model so far and, with --checkpoint, all it takes to go on: the same "
+      "command\n"
+      "with --resume ends in the same model, byte for byte, as if nothing had happened. A running "
+      "server trains itself: POST /v1/train.");
   command->add_option("--config", options->recipe, "A recipe (docs/datasets.md); absent: the log");
   command
       ->add_option("--data", options->directory, "The engine's directory, or the data set's folder")
@@ -107,6 +116,13 @@ void AddTrain(CLI::App& app, int* exit_code) {
   command->add_option("--out", options->out, "With --config: where the model goes")
       ->capture_default_str();
   command->add_option("--seed", options->seed, "0: the default");
+  CLI::Option* checkpoint =
+      command
+          ->add_option(
+              "--checkpoint", options->checkpoint,
+              "With --config: where the training keeps its state, every ten minutes and at Ctrl-C")
+          ->needs("--config");
+  command->add_flag("--resume", options->resume, "Go on from the checkpoint")->needs(checkpoint);
   command->callback([options, exit_code] {
     *exit_code = options->recipe.empty() ? TrainLog(*options) : TrainRecipe(*options);
   });

@@ -26,6 +26,7 @@ class LiveModelTest : public testing::Test {
   LiveModelTest() {
     auto made = model::Ranker::Create(model::SmallConfig(), 1);
     trained_ = std::move(made).value();
+    trained_->TrackKeys();
     Train(3);
     (void)TakeChangedRows();
   }

@@ -14,6 +14,7 @@
 // clang-format off
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+#include "kernels/history-inl.h"
 #include "kernels/vectors-inl.h"
 // clang-format on
 
@@ -28,21 +29,6 @@ constexpr size_t kTile = 4;
 #else
 constexpr size_t kTile = 2;
 #endif
-
-HWY_INLINE const float* Part(const TokenRows& x, size_t t, size_t k) {
-  return x.tables[k] + x.rows[t * x.parts + k] * x.stride;
-}
-
-// The next rows, `times` as many as it is eager for. To the second cache: the first is too small.
-HWY_INLINE void Fetch(RowFetch* fetch, size_t times) {
-  const TokenRows& x = fetch->of;
-  const size_t to = std::min(x.tokens * x.parts, fetch->done + times * fetch->eager);
-  for (; fetch->done < to; ++fetch->done) {
-    const float* row = x.tables[fetch->part] + x.rows[fetch->done] * x.stride;
-    for (size_t j = 0; j < x.width; j += 16) __builtin_prefetch(row + j, 0, 2);
-    if (++fetch->part == x.parts) fetch->part = 0;
-  }
-}
 
 void FetchAll(RowFetch* fetch) { Fetch(fetch, fetch->of.tokens * fetch->of.parts); }
 

@@ -193,12 +193,15 @@ Result<std::unique_ptr<Ranker>> WithoutRows(const Ranker& ranker,
     kept.waiting = table.waiting();
     const size_t width = table.width();
     const auto append = [&](const nn::Floats& from, size_t row, size_t n, nn::Floats* to) {
+      if (from.empty()) return;  // a state that this table does not have
       const auto first = from.begin() + static_cast<ptrdiff_t>(row * n);
       to->insert(to->end(), first, first + static_cast<ptrdiff_t>(n));
     };
+    const std::vector<uint64_t> keys = table.keys();
     for (size_t row = 0; row < gone.size(); ++row) {
       if (gone[row] != 0) continue;
-      kept.keys.push_back(table.keys()[row]);
+      kept.keys.push_back(keys[row]);
+      if (!table.counted_at().empty()) kept.counted_at.push_back(table.counted_at()[row]);
       append(table.values(), row, width, &kept.values);
       append(table.moment1(), row, width, &kept.moment1);
       append(table.moment2(), row, width, &kept.moment2);

@@ -139,6 +139,20 @@ Result<std::unique_ptr<Ranker>> Ranker::Load(const std::string& path) {
 
 std::string Ranker::Serialize() const { return EncodeNet(impl_->net); }
 
+void Ranker::TrackChanges() {
+  for (nn::EmbeddingTable& table : impl_->net.tables) table.TrackChanges(true);
+}
+
+std::string Ranker::SerializeIncrement(const IncrementLink& link) {
+  return EncodeIncrement(link, &impl_->net);
+}
+
+Result<std::unique_ptr<Ranker>> Ranker::WithIncrement(std::string_view bytes,
+                                                      const IncrementLink& link) const {
+  HEED_ASSIGN_OR_RETURN(const std::unique_ptr<Net> net, ApplyIncrement(bytes, link, impl_->net));
+  return Of(*net);
+}
+
 Status Ranker::Save(const std::string& path) const { return ReplaceFile(path, Serialize()); }
 
 const RankerConfig& Ranker::config() const { return impl_->net.config; }
@@ -289,6 +303,16 @@ Status Ranker::CountKeys(const Batch& batch) {
   return {};
 }
 
+void Ranker::SetClock(uint32_t now) {
+  for (nn::EmbeddingTable& table : impl_->net.tables) table.SetClock(now);
+}
+
+size_t Ranker::ExpireRows(uint32_t oldest) {
+  size_t rows = 0;
+  for (nn::EmbeddingTable& table : impl_->net.tables) rows += table.Expire(oldest);
+  return rows;
+}
+
 void Ranker::SetCounting(bool counting) { impl_->counting = counting; }
 
 void Ranker::SetTaskBias(const std::vector<float>& bias) { impl_->net.SetTaskBias(bias); }
@@ -340,8 +364,15 @@ std::unique_ptr<Ranker> Ranker::Copy() const {
 
 std::unique_ptr<Ranker> Ranker::CopyToServe() const {
   auto copy = std::unique_ptr<Ranker>(new Ranker(std::make_unique<Impl>(impl_->net)));
-  for (nn::EmbeddingTable& table : copy->impl_->net.tables) table.DropState();
+  for (nn::EmbeddingTable& table : copy->impl_->net.tables) {
+    table.DropState();
+    table.TrackKeys();
+  }
   return copy;
+}
+
+void Ranker::TrackKeys() {
+  for (nn::EmbeddingTable& table : impl_->net.tables) table.TrackKeys();
 }
 
 void Ranker::CopyRows(const Ranker& from, const TableRows& rows) {
@@ -373,7 +404,7 @@ std::vector<Key> Ranker::KeysOf(const TableRows& rows) const {
   std::vector<Key> keys;
   for (size_t i = 0; i < rows.size(); ++i) {
     for (const uint32_t row : rows[i]) {
-      if (const Key key = impl_->net.tables[i].keys()[row]; key != 0) keys.push_back(key);
+      if (const Key key = impl_->net.tables[i].KeyOf(row); key != 0) keys.push_back(key);
     }
   }
   return keys;

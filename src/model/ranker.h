@@ -99,6 +99,11 @@ struct StepRecord {
   std::vector<Rows> tables;
 };
 
+struct IncrementLink {
+  uint64_t number = 1;   // 1 follows the whole ranker, n + 1 follows n
+  uint64_t follows = 0;  // the checksum of that file: its last four bytes
+};
+
 class Ranker {
  public:
   static Result<std::unique_ptr<Ranker>> Create(const RankerConfig& config, uint64_t seed);
@@ -108,6 +113,12 @@ class Ranker {
   static std::unique_ptr<Ranker> Of(const Net& net);  // with a copy of these weights
   Status Save(const std::string& path) const;
   std::string Serialize() const;
+  // What changed since the last increment or, before the first, since TrackChanges: of tables only the
+  // rows. model/checkpoint_chain.h keeps such files.
+  void TrackChanges();
+  std::string SerializeIncrement(const IncrementLink& link);
+  Result<std::unique_ptr<Ranker>> WithIncrement(std::string_view bytes,
+                                                const IncrementLink& link) const;
   ~Ranker();
 
   const RankerConfig& config() const;
@@ -144,6 +155,9 @@ class Ranker {
   void SetThreads(size_t threads);
   // Multiplies the rates of later steps (schedules).
   void SetRateScale(float scale);
+  // Expiry of rows that were not counted for long (EmbeddingTable::SetClock, Expire), in all tables.
+  void SetClock(uint32_t now);
+  size_t ExpireRows(uint32_t oldest);
   // Per task, p = sigmoid(scale * logit + shift): Platt, fitted on held-out rows by train/.
   void SetCalibration(const std::vector<float>& scale, const std::vector<float>& shift);
 
@@ -160,11 +174,13 @@ class Ranker {
   // Weights and tables alone, a third of the memory: a copy to serve, which cannot be trained or
   // saved, and follows this ranker by CopyRows and CopyDense.
   std::unique_ptr<Ranker> CopyToServe() const;
-  // `from` is this ranker's later self. Rows and what only it has; O(rows). Or everything else: dense
+  // Of a ranker that others follow: keys by row are kept from now on.
+  void TrackKeys();
+  // `from` is this ranker's later self and tracks keys. Rows and what only it has; O(rows). Or everything else: dense
   // weights, running statistics, calibration. Activation ranges stay this ranker's own.
   void CopyRows(const Ranker& from, const TableRows& rows);
   void CopyDense(const Ranker& from);
-  // Keys of these rows; the two shared rows have none.
+  // Keys of these rows, the two shared rows have none; of a ranker that tracks them.
   std::vector<Key> KeysOf(const TableRows& rows) const;
   uint64_t parameter_count() const;
   // The inside, for infer/, which compiles it.

@@ -73,13 +73,14 @@ class RowsBack : public nn::TokenGradients {
     }
   }
 
-  void Take(size_t first, size_t tokens, const float* g, kernels::RowFetch* next) override {
-    const size_t K = parts_.size(), D = K * width_;
+  void Take(size_t first, size_t tokens, const float* g, size_t g_stride,
+            kernels::RowFetch* next) override {
+    const size_t K = parts_.size();
     for (size_t k = 0; k < K; ++k) {
       const uint32_t* rows = rows_.data() + first * K + k;
       const float* own = g + k * width_;
       if (now_ == nullptr) {
-        parts_[k].gradient->Add(rows, K, 0, ConstMat{own, tokens, width_, D});
+        parts_[k].gradient->Add(rows, K, 0, ConstMat{own, tokens, width_, g_stride});
         continue;
       }
       once_.clear();
@@ -88,11 +89,11 @@ class RowsBack : public nn::TokenGradients {
         if (slots[t * K] == nn::RowGradient::kOnce) {
           once_.push_back(t);
         } else {
-          parts_[k].gradient->AddAt(lane_, slots[t * K], own + t * D);
+          parts_[k].gradient->AddAt(lane_, slots[t * K], own + t * g_stride);
         }
       }
       squares_ +=
-          parts_[k].table->ApplyAt(*now_, rows, K, once_.data(), once_.size(), own, D, next);
+          parts_[k].table->ApplyAt(*now_, rows, K, once_.data(), once_.size(), own, g_stride, next);
     }
   }
 
@@ -110,36 +111,57 @@ class RowsBack : public nn::TokenGradients {
 
 }  // namespace
 
-void Net::BackwardDot(const Batch& batch, size_t s, const nn::Update* now, Mat d_queries,
-                      Workspace* work) {
+void Net::BackwardPool(const Batch& batch, size_t s, const nn::Update* now, Mat d_queries,
+                       Workspace* work) {
   const Layout::Sequence& where = layout.sequences[s];
   Workspace::Sequence& own = work->sequences[s];
-  const nn::AttentionInput in = AttentionOf(batch, s, work);
   const Mat d_out = work->d_candidate.view().Cols(where.out_column, where.out_width);
   const Mat d_evidence = work->d_candidate.view().Cols(where.evidence_column, where.heads);
+  const bool dot = config.PoolOf(s).kind == PoolKind::kDot;
   if (RowsForm(*work, s)) {
-    ConstMat d_mean;
-    if (config.mean_pool) d_mean = BackwardMean(batch, s, work);
-    std::vector<RowsBack::Part> parts;
-    for (const size_t table : where.tables) parts.push_back({&tables[table], &work->d_rows[table]});
-    // Gradients are collected by one thread; rows that may be updated at once, by several.
-    std::vector<RowsBack> lanes;
-    for (size_t lane = 0; lane < (now == nullptr ? 1 : nn::RowGradient::kLanes); ++lane) {
-      lanes.emplace_back(parts, own, config.embedding_width, now, lane);
-    }
-    std::vector<nn::TokenGradients*> tokens;
-    tokens.reserve(lanes.size());
-    for (RowsBack& lane : lanes) tokens.push_back(&lane);
-    attention[s].BackwardRows(in, &own.tape, d_out, d_evidence, d_mean, d_queries,
-                              config.projection > 0 ? &events[s] : nullptr, tokens);
-    for (const RowsBack& lane : lanes) work->squares_now += lane.squares();
+    BackwardRows(batch, s, now, d_out, d_evidence, d_queries, work);
+  } else if (dot) {
+    attention[s].Backward(AttentionOf(batch, s, work), &own.tape, d_out, d_evidence, d_queries,
+                          own.d_tokens.view());
   } else {
-    attention[s].Backward(in, &own.tape, d_out, d_evidence, d_queries, own.d_tokens.view());
+    units[s].Backward(AttentionOf(batch, s, work), &own.unit, d_out, d_evidence, d_queries,
+                      own.d_tokens.view());
   }
-  if (!config.PoolOf(s).temperature) return;
+  if (!dot || !config.PoolOf(s).temperature) return;
   temperatures[s].Backward(ConstMat(work->x_request.view()).Cols(0, layout.context_width),
                            own.inverse_temperature.view(), own.tape.d_inverse_temperature.view(),
                            work->d_request.view().Cols(0, layout.context_width));
+}
+
+void Net::BackwardRows(const Batch& batch, size_t s, const nn::Update* now, ConstMat d_out,
+                       ConstMat d_evidence, Mat d_queries, Workspace* work) {
+  const Layout::Sequence& where = layout.sequences[s];
+  Workspace::Sequence& own = work->sequences[s];
+  const nn::AttentionInput in = AttentionOf(batch, s, work);
+  const bool dot = config.PoolOf(s).kind == PoolKind::kDot;
+  ConstMat d_mean;
+  if (config.mean_pool) {
+    d_mean = dot ? BackwardMean(batch, s, work)
+                 : work->d_request.view().Cols(where.mean_column, where.token_width);
+  }
+  std::vector<RowsBack::Part> parts;
+  for (const size_t table : where.tables) parts.push_back({&tables[table], &work->d_rows[table]});
+  // Gradients are collected by one thread; rows that may be updated at once, by several.
+  std::vector<RowsBack> lanes;
+  for (size_t lane = 0; lane < (now == nullptr ? 1 : nn::RowGradient::kLanes); ++lane) {
+    lanes.emplace_back(parts, own, config.embedding_width, now, lane);
+  }
+  std::vector<nn::TokenGradients*> tokens;
+  tokens.reserve(lanes.size());
+  for (RowsBack& lane : lanes) tokens.push_back(&lane);
+  nn::Linear* projection = config.projection > 0 ? &events[s] : nullptr;
+  if (dot) {
+    attention[s].BackwardRows(in, &own.tape, d_out, d_evidence, d_mean, d_queries, projection,
+                              tokens);
+  } else {
+    units[s].BackwardRows(in, &own.unit, d_out, d_evidence, d_mean, d_queries, projection, tokens);
+  }
+  for (const RowsBack& lane : lanes) work->squares_now += lane.squares();
 }
 
 // The gradient of a history's mean row [R, K d], and what it adds to the projection's.
@@ -177,13 +199,7 @@ void Net::BackwardSequence(const Batch& batch, size_t s, const nn::Update* now, 
     own.d_tokens.Resize(own.tokens.rows(), where.token_width);
     own.d_tokens.Fill(0.0f);
   }
-  if (config.PoolOf(s).kind == PoolKind::kDot) {
-    BackwardDot(batch, s, now, d_queries, work);
-  } else {
-    units[s].Backward(AttentionOf(batch, s, work), &own.unit,
-                      d_x.Cols(where.out_column, where.out_width),
-                      d_x.Cols(where.evidence_column, where.heads), d_queries, own.d_tokens.view());
-  }
+  BackwardPool(batch, s, now, d_queries, work);
   const auto axpy = kernels::Active().axpy;
   for (size_t q = 0; q < where.queries.size(); ++q) {
     const size_t column = layout.candidate_fields[where.queries[q]].column;
@@ -349,14 +365,14 @@ double Net::Backward(const Batch& batch, Workspace* work, const nn::Update* now,
         !std::isfinite(squares(work->d_candidate))) {
       return std::nan("");
     }
-    for (nn::EmbeddingTable& table : tables) table.PrepareState();
+    for (nn::EmbeddingTable& table : tables) table.PrepareState(now->rule);
     Mark(work);
   }
   for (size_t s = 0; s < layout.sequences.size(); ++s) BackwardSequence(batch, s, now, work);
   BackwardItem(work);
   ScatterFields(work);
   if (now != nullptr) {
-    ParallelFor(tables.size(), [&](size_t i) { work->d_rows[i].Merge(); });
+    for (nn::RowGradient& gradient : work->d_rows) gradient.Merge();
   }
   return loss;
 }

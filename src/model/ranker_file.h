@@ -13,4 +13,11 @@ std::string EncodeNet(const Net& net);
 // Never trusts `bytes`; EncodeNet of the result gives the same bytes again.
 Result<std::unique_ptr<Net>> DecodeNet(std::string_view bytes);
 
+// What a ranker's tables changed since they were last asked (EmbeddingTable::TrackChanges, TakeChanged),
+// and all of its dense part. docs/formats/checkpoints.md.
+std::string EncodeIncrement(const IncrementLink& link, Net* net);
+// Never trusts `bytes`. Of the net as it was at the file before it makes the net that was written.
+Result<std::unique_ptr<Net>> ApplyIncrement(std::string_view bytes, const IncrementLink& link,
+                                            const Net& before);
+
 }  // namespace heed::model

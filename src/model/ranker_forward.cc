@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/team.h"
 #include "kernels/table.h"
 #include "model/ranker_net.h"
 
@@ -279,12 +280,14 @@ nn::AttentionInput Net::AttentionOf(const Batch& batch, size_t s, Workspace* wor
   return in;
 }
 
-// Whether the rows form can be had: an encoder sees tokens together, and a DIN unit token by token.
+// Whether the rows form can be had: an encoder sees tokens together, and so does Dice.
 bool Net::ReadsRows(size_t s) const {
-  return config.PoolOf(s).kind == PoolKind::kDot && config.PoolOf(s).encoder == EncoderKind::kNone;
+  const PoolConfig& pool = config.PoolOf(s);
+  if (pool.encoder != EncoderKind::kNone) return false;
+  return pool.kind == PoolKind::kDot || units[s].ReadsRows();
 }
 
-// The tokens of a sequence in a matrix of their own, for every pool but a dot pool in the rows form.
+// The tokens of a sequence in a matrix of their own, for every pool that is not in the rows form.
 void Net::MakeTokens(const Batch& batch, size_t s, const Pass& pass, Workspace* work) const {
   const size_t d = config.embedding_width;
   const Layout::Sequence& where = layout.sequences[s];
@@ -309,12 +312,14 @@ void Net::MakeTokens(const Batch& batch, size_t s, const Pass& pass, Workspace* 
   encoders[s].Forward(EncoderOf(batch, s, work), pass.dropout, &own.encoder, own.tokens.view());
 }
 
-// Mean of a projected history from the mean of its rows: the bias counts once a token.
-void Net::ProjectMean(const Batch& batch, size_t s, Workspace* work) const {
+// The mean of each history as its pool left it: a unit's of tokens, a dot pool's of their rows, which is
+// then projected; the bias counts once a token.
+void Net::TakeMean(const Batch& batch, size_t s, Workspace* work) const {
   const Layout::Sequence& where = layout.sequences[s];
-  const Matrix& mean = work->sequences[s].tape.mean;
+  const bool dot = config.PoolOf(s).kind == PoolKind::kDot;
+  const Matrix& mean = dot ? work->sequences[s].tape.mean : work->sequences[s].unit.rows.mean;
   const Mat out = work->x_request.view().Cols(where.mean_column, where.token_width);
-  if (config.projection == 0) {
+  if (!dot || config.projection == 0) {
     for (size_t r = 0; r < mean.rows(); ++r) std::copy_n(mean.Row(r), mean.cols(), out.Row(r));
     return;
   }
@@ -334,9 +339,12 @@ void Net::Attend(const Batch& batch, size_t s, const Pass& pass, Workspace* work
   Workspace::Sequence& own = work->sequences[s];
   const size_t tokens = sequence.age_s.size();
   own.log_age.resize(tokens);
-  for (size_t t = 0; t < tokens; ++t) {
-    own.log_age[t] = std::log1p(sequence.age_s[t] / config.age_scale_s);
-  }
+  constexpr size_t kPiece = 8192;
+  ParallelFor((tokens + kPiece - 1) / kPiece, [&](size_t piece) {
+    for (size_t t = piece * kPiece; t < std::min(tokens, (piece + 1) * kPiece); ++t) {
+      own.log_age[t] = std::log1p(sequence.age_s[t] / config.age_scale_s);
+    }
+  });
   own.queries.Resize(batch.candidates, where.queries.size() * d);
   for (size_t q = 0; q < where.queries.size(); ++q) {
     const size_t column = layout.candidate_fields[where.queries[q]].column;
@@ -347,23 +355,24 @@ void Net::Attend(const Batch& batch, size_t s, const Pass& pass, Workspace* work
   const Mat shared = work->x_request.view(), x = work->x_candidate.view();
   const Mat out = x.Cols(where.out_column, where.out_width);
   const Mat evidence = x.Cols(where.evidence_column, where.heads);
+  own.history.tables.clear();
+  for (const size_t table : where.tables) own.history.tables.push_back(tables[table].Row(0));
+  own.history.rows = own.rows;
+  own.history.width = d;
+  own.history.stride = tables[where.tables[0]].width();
+  own.history.projection = config.projection > 0 ? &events[s] : nullptr;
+  own.history.mean = config.mean_pool;
   if (config.PoolOf(s).kind == PoolKind::kDot) {
     if (config.PoolOf(s).temperature) {
       own.inverse_temperature.Resize(batch.requests, where.heads);
       temperatures[s].Forward(shared.Cols(0, layout.context_width), own.inverse_temperature.view());
     }
-    own.history.tables.clear();
-    for (const size_t table : where.tables) own.history.tables.push_back(tables[table].Row(0));
-    own.history.rows = own.rows;
-    own.history.width = d;
-    own.history.stride = tables[where.tables[0]].width();
-    own.history.projection = config.projection > 0 ? &events[s] : nullptr;
-    own.history.mean = config.mean_pool;
     own.tape.form = attention[s].BestForm(AttentionOf(batch, s, work));
     if (own.tape.form != nn::AttentionForm::kRows) MakeTokens(batch, s, pass, work);
     attention[s].Forward(AttentionOf(batch, s, work), &own.tape, out, evidence);
   } else {
-    MakeTokens(batch, s, pass, work);
+    own.unit.rows_form = ReadsRows(s);
+    if (!own.unit.rows_form) MakeTokens(batch, s, pass, work);
     units[s].Forward(AttentionOf(batch, s, work), pass.phase, &own.unit, out, evidence);
   }
   for (size_t r = 0; r < batch.requests; ++r) {
@@ -371,7 +380,7 @@ void Net::Attend(const Batch& batch, size_t s, const Pass& pass, Workspace* work
     shared.Row(r)[where.length_column] = std::log1p(static_cast<float>(length));
   }
   if (config.mean_pool && RowsForm(*work, s)) {
-    ProjectMean(batch, s, work);
+    TakeMean(batch, s, work);
   } else if (config.mean_pool) {
     nn::MeanPoolForward(own.tokens.view(), sequence.offsets,
                         shared.Cols(where.mean_column, where.token_width));

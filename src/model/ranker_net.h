@@ -73,7 +73,7 @@ struct Workspace {
     nn::Matrix queries;           // [N, queries d]; not with a projection
     std::vector<float> log_age;   // [tokens]
     nn::AttentionTape tape;       // of a dot pool
-    nn::HistoryRows history;      // of a dot pool without an encoder: what its rows form reads
+    nn::HistoryRows history;      // what a rows form reads
     nn::ActivationUnitTape unit;  // of a DIN unit
     nn::EncoderTape encoder;
     std::vector<double> times;       // [tokens], seconds, for the encoder
@@ -112,7 +112,7 @@ class Net {
   void Forward(const Batch& batch, const Pass& pass, Workspace* work) const;
   // The loss, and its gradient in every Parameter::grad and in work->d_rows. After Forward.
   //
-  // With `now`, rows that the batch has at one place only, in a history whose attention is in the rows
+  // With `now`, rows that the batch has at one place only, in a history whose pool is in the rows
   // form, are updated by it while they are in the cache and have no entry in d_rows; as nobody else
   // of the batch reads them the result is that of updating them later. The sum of squares of their
   // gradients is then work->squares_now. Nothing is updated when the loss or its gradient by the blocks'
@@ -160,7 +160,7 @@ class Net {
   void EmbedNumerics(const Batch& batch, Workspace* work) const;
   void Attend(const Batch& batch, size_t s, const Pass& pass, Workspace* work) const;
   void MakeTokens(const Batch& batch, size_t s, const Pass& pass, Workspace* work) const;
-  void ProjectMean(const Batch& batch, size_t s, Workspace* work) const;
+  void TakeMean(const Batch& batch, size_t s, Workspace* work) const;
   void Arrange(const Batch& batch, Workspace* work) const;
   void BackwardArrange(const Batch& batch, Workspace* work) const;
   BlockInput InputOf(const Batch& batch, const Workspace& work) const;
@@ -168,12 +168,16 @@ class Net {
   void BackwardWide(const Batch& batch, nn::ConstMat d_logits, Workspace* work);
   bool ReadsRows(size_t s) const;
   bool RowsForm(const Workspace& work, size_t s) const {
-    return ReadsRows(s) && work.sequences[s].tape.form == nn::AttentionForm::kRows;
+    const Workspace::Sequence& own = work.sequences[s];
+    return config.PoolOf(s).kind == PoolKind::kDot ? own.tape.form == nn::AttentionForm::kRows
+                                                   : own.unit.rows_form;
   }
   void Mark(Workspace* work) const;
   void BackwardSequence(const Batch& batch, size_t s, const nn::Update* now, Workspace* work);
-  void BackwardDot(const Batch& batch, size_t s, const nn::Update* now, nn::Mat d_queries,
-                   Workspace* work);
+  void BackwardPool(const Batch& batch, size_t s, const nn::Update* now, nn::Mat d_queries,
+                    Workspace* work);
+  void BackwardRows(const Batch& batch, size_t s, const nn::Update* now, nn::ConstMat d_out,
+                    nn::ConstMat d_evidence, nn::Mat d_queries, Workspace* work);
   void BackwardTokens(const Batch& batch, size_t s, Workspace* work);
   nn::ConstMat BackwardMean(const Batch& batch, size_t s, Workspace* work);
   void BackwardItem(Workspace* work);

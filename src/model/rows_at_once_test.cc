@@ -49,6 +49,8 @@ TEST(RowsAtOnce, AreTheSameAsLater) {
                        {.rule = rule, .rate = 0.05f, .epsilon = 1e-3f, .l2 = 0.01f, .step = 2});
       config.pools = {{"orders", {.kind = PoolKind::kDin, .hidden = {4}}}};
       ExpectSameTables(config, {.rule = rule, .rate = 0.05f, .epsilon = 1e-3f, .step = 2});
+      config.pools[0].pool.activation = nn::ActivationKind::kPRelu;
+      ExpectSameTables(config, {.rule = rule, .rate = 0.05f, .epsilon = 1e-3f, .step = 2});
     }
   }
 }
@@ -58,6 +60,10 @@ TEST(RowsAtOnce, TheSameBytesWhateverTheThreads) {
     RankerConfig config = SmallConfig();
     config.projection = 6;
     config.admit_after = 2;
+    config.pools = {{"orders",
+                     {.kind = PoolKind::kDin,
+                      .hidden = {4},
+                      .activation = nn::ActivationKind::kPRelu}}};
     std::string alone;
     for (const size_t threads : {1, 2, 3}) {
       const auto ranker = Ranker::Create(config, 3);

@@ -6,6 +6,7 @@
 
 #include "kernels/gemm.h"
 #include "kernels/table.h"
+#include "kernels/unit.h"
 
 namespace heed::nn {
 
@@ -97,18 +98,17 @@ void ActivationUnit::OwnMatrix(const ActivationUnitTape& tape, size_t n, Matrix*
   }
 }
 
-void ActivationUnit::Forward(const AttentionInput& in, Phase phase, ActivationUnitTape* tape,
-                             Mat out, Mat evidence) const {
+// What a candidate brings to the first layer whatever the token: q (Wq + Wd) + b.
+void ActivationUnit::Sides(const AttentionInput& in, ActivationUnitTape* tape) const {
   const size_t N = in.queries.rows, Dt = shape_.token_width, A = first.outputs();
-  assert(in.request_of.size() == N && out.rows == N && out.cols == Dt && evidence.cols == 1);
-  assert(in.tokens.stride == Dt && in.tokens.cols == Dt);
-  Keep(in, tape);
-  const size_t P = tape->first_pair[N];
-  tape->q.Resize(N, Dt);
+  tape->q.Resize(N, tape->rows_form ? kernels::UnitPadded(Dt) : Dt);
+  tape->base.Resize(N, tape->rows_form ? kernels::UnitPadded(A) : A);
+  if (tape->rows_form) tape->q.Fill(0.0f), tape->base.Fill(0.0f);
+  const Mat q = tape->q.view().Cols(0, Dt), base = tape->base.view().Cols(0, A);
   if (projects()) {
-    MatMul(in.queries, query.value.view(), tape->q.view());
+    MatMul(in.queries, query.value.view(), q);
   } else {
-    for (size_t n = 0; n < N; ++n) std::copy_n(in.queries.Row(n), Dt, tape->q.Row(n));
+    for (size_t n = 0; n < N; ++n) std::copy_n(in.queries.Row(n), Dt, q.Row(n));
   }
   tape->token_side.Resize(Dt, A);
   tape->q_side.Resize(Dt, A);
@@ -119,10 +119,19 @@ void ActivationUnit::Forward(const AttentionInput& in, Phase phase, ActivationUn
       tape->q_side.Row(i)[j] = w.Row(Dt + i)[j] + w.Row(2 * Dt + i)[j];
     }
   }
-  tape->base.Resize(N, A);
-  for (size_t n = 0; n < N; ++n) std::copy_n(first.bias.value.data(), A, tape->base.Row(n));
-  MatMul(tape->q.view(), tape->q_side.view(), tape->base.view(), Into::kAdd);
+  for (size_t n = 0; n < N; ++n) std::copy_n(first.bias.value.data(), A, base.Row(n));
+  MatMul(q, tape->q_side.view(), base, Into::kAdd);
+}
 
+void ActivationUnit::Forward(const AttentionInput& in, Phase phase, ActivationUnitTape* tape,
+                             Mat out, Mat evidence) const {
+  const size_t N = in.queries.rows, Dt = shape_.token_width, A = first.outputs();
+  assert(in.request_of.size() == N && out.rows == N && out.cols == Dt && evidence.cols == 1);
+  if (tape->rows_form) return ForwardRows(in, tape, out, evidence);
+  assert(in.tokens.stride == Dt && in.tokens.cols == Dt);
+  Keep(in, tape);
+  const size_t P = tape->first_pair[N];
+  Sides(in, tape);
   const ConstMat tokens = Tokens(in, *tape);
   tape->hidden.resize(shape_.hidden.size());
   tape->bends.resize(bends.size());
@@ -154,23 +163,25 @@ void ActivationUnit::Forward(const AttentionInput& in, Phase phase, ActivationUn
   }
 }
 
-// Scores to weights, in place, and a copy for explanations.
-void ActivationUnit::Weigh(const AttentionInput& in, ActivationUnitTape* tape, Mat evidence) const {
+// Scores of L tokens to weights, in place, and the null slot's; returns the evidence.
+float ActivationUnit::ToWeights(const float* log_age, float* s, size_t L, float* null) const {
   const kernels::Table& k = kernels::Active();
+  *null = 0.0f;
+  if (!shape_.softmax) return std::accumulate(s, s + L, 0.0f);
+  k.axpy(-decay.value.data()[0], log_age, s, L);
+  *null = k.softmax_null(s, L, shape_.null_slot ? null_score.value.data()[0] : -INFINITY);
+  return shape_.null_slot ? 1.0f - *null : (L > 0 ? 1.0f : 0.0f);
+}
+
+// The same for all pairs, and a copy for explanations.
+void ActivationUnit::Weigh(const AttentionInput& in, ActivationUnitTape* tape, Mat evidence) const {
   const size_t N = in.queries.rows;
   tape->nulls.assign(N, 0.0f);
   for (size_t n = 0; n < N; ++n) {
     const size_t r = in.request_of[n], begin = tape->offsets[r];
     const size_t L = tape->offsets[r + 1] - begin;
     float* s = tape->pair_weights.data() + tape->first_pair[n];
-    if (shape_.softmax) {
-      k.axpy(-decay.value.data()[0], tape->kept_age.data() + begin, s, L);
-      const float null = shape_.null_slot ? null_score.value.data()[0] : -INFINITY;
-      tape->nulls[n] = k.softmax_null(s, L, null);
-      evidence.Row(n)[0] = shape_.null_slot ? 1.0f - tape->nulls[n] : (L > 0 ? 1.0f : 0.0f);
-    } else {
-      evidence.Row(n)[0] = std::accumulate(s, s + L, 0.0f);
-    }
+    evidence.Row(n)[0] = ToWeights(tape->kept_age.data() + begin, s, L, &tape->nulls[n]);
     float* weights = tape->weights.data() + tape->starts[n];
     for (size_t i = 0; i < L; ++i) weights[tape->kept[begin + i] - in.offsets[r]] = s[i];
     weights[in.offsets[r + 1] - in.offsets[r]] = tape->nulls[n];
@@ -240,11 +251,24 @@ void ActivationUnit::Backward(const AttentionInput& in, ActivationUnitTape* tape
       tape->d_q.Row(n)[i] += k.dot(w.Row(3 * Dt + i), tape->d_own.Row(i), A);
     }
   }
+  BackwardSides(in, tape, d_queries);
+  for (size_t i = 0; i < tape->kept.size(); ++i) {
+    k.axpy(1.0f, tape->d_kept.Row(i), d_tokens.Row(tape->kept[i]), Dt);
+  }
+}
+
+// From the gradients of q, of the base and of Wk - Wd to those of the query and the first layer's blocks.
+void ActivationUnit::BackwardSides(const AttentionInput& in, ActivationUnitTape* tape,
+                                   Mat d_queries) {
+  const kernels::Table& k = kernels::Active();
+  const size_t N = in.queries.rows, Dt = shape_.token_width, A = first.outputs();
+  const size_t T = tape->q.cols(), padded = tape->base.cols();
+  const Mat g = first.weight.grad.view();
   tape->d_q_side.Resize(Dt, A);
-  Gemm(Trans::kYes, Trans::kNo, Dt, A, N, tape->q.data(), Dt, tape->d_base.data(), A, 0.0f,
+  Gemm(Trans::kYes, Trans::kNo, Dt, A, N, tape->q.data(), T, tape->d_base.data(), padded, 0.0f,
        tape->d_q_side.data(), A);
-  Gemm(Trans::kNo, Trans::kYes, N, Dt, A, tape->d_base.data(), A, tape->q_side.data(), A, 1.0f,
-       tape->d_q.data(), Dt);
+  Gemm(Trans::kNo, Trans::kYes, N, Dt, A, tape->d_base.data(), padded, tape->q_side.data(), A, 1.0f,
+       tape->d_q.data(), T);
   for (size_t n = 0; n < N; ++n) k.axpy(1.0f, tape->d_base.Row(n), first.bias.grad.data(), A);
   for (size_t i = 0; i < Dt; ++i) {
     k.axpy(1.0f, tape->d_token_side.Row(i), g.Row(i), A);
@@ -255,14 +279,11 @@ void ActivationUnit::Backward(const AttentionInput& in, ActivationUnitTape* tape
   if (projects()) {
     const size_t Dq = shape_.query_width;
     Gemm(Trans::kYes, Trans::kNo, Dq, Dt, N, in.queries.data, in.queries.stride, tape->d_q.data(),
-         Dt, 1.0f, query.grad.data(), Dt);
-    Gemm(Trans::kNo, Trans::kYes, N, Dq, Dt, tape->d_q.data(), Dt, query.value.data(), Dt, 1.0f,
+         T, 1.0f, query.grad.data(), Dt);
+    Gemm(Trans::kNo, Trans::kYes, N, Dq, Dt, tape->d_q.data(), T, query.value.data(), Dt, 1.0f,
          d_queries.data, d_queries.stride);
   } else {
     for (size_t n = 0; n < N; ++n) k.axpy(1.0f, tape->d_q.Row(n), d_queries.Row(n), Dt);
-  }
-  for (size_t i = 0; i < tape->kept.size(); ++i) {
-    k.axpy(1.0f, tape->d_kept.Row(i), d_tokens.Row(tape->kept[i]), Dt);
   }
 }
 

@@ -50,8 +50,9 @@ class TokenGradients {
   virtual ~TokenGradients() = default;
   // Tokens first .. first + tokens - 1 come next; a chance to fetch ahead.
   virtual void Start(size_t first, size_t tokens) = 0;
-  // g [tokens, K d], its rows side by side. `next` is for kernels to fetch from.
-  virtual void Take(size_t first, size_t tokens, const float* g, kernels::RowFetch* next) = 0;
+  // g [tokens, K d], g_stride from token to token. `next` is for kernels to fetch from.
+  virtual void Take(size_t first, size_t tokens, const float* g, size_t g_stride,
+                    kernels::RowFetch* next) = 0;
 };
 
 struct AttentionInput {

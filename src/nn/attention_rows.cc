@@ -3,6 +3,8 @@
 // With token = We^T x + be, x the rows side by side: keys are x We Wk + be Wk and values alike. A score
 // is u·x + q·(be Wk) with u = We Wk q, so scores read rows; the values' sum is (We Wv)^T of the rows'
 // weighted sum, plus be Wv times the sum of weights, which is the evidence.
+#include "nn/attention_rows.h"
+
 #include <algorithm>
 #include <tuple>
 
@@ -11,7 +13,6 @@
 #include "kernels/gemm.h"
 #include "kernels/history.h"
 #include "kernels/table.h"
-#include "nn/attention.h"
 #include "nn/linear.h"
 
 namespace heed::nn {
@@ -24,38 +25,6 @@ namespace {
 
 constexpr size_t kPiece = 64;  // requests that a thread takes at a time
 constexpr size_t kBlock = 16;  // tokens whose gradients are in flight: 12 KB at R1's widths
-
-TokenRows RowsOf(const AttentionInput& in, size_t r) {
-  if (r + 1 >= in.offsets.size()) return {};
-  const size_t first = in.offsets[r];
-  return {.tables = in.rows->tables.data(),
-          .rows = in.rows->rows.data() + first * in.rows->parts(),
-          .tokens = in.offsets[r + 1] - first,
-          .parts = in.rows->parts(),
-          .width = in.rows->width,
-          .stride = in.rows->stride};
-}
-
-// The first candidate of request r or of one after it.
-size_t FirstOf(const AttentionInput& in, size_t r) {
-  const auto found = std::lower_bound(in.request_of.begin(), in.request_of.end(), r);
-  return static_cast<size_t>(found - in.request_of.begin());
-}
-
-// Calls body(r, first_candidate, candidates) for requests first .. last - 1, those without candidates
-// too.
-template <typename Body>
-void EveryRequest(const AttentionInput& in, size_t first_request, size_t last, Body body) {
-  const size_t N = in.request_of.size();
-  size_t n = FirstOf(in, first_request);
-  for (size_t r = first_request; r < last; ++r) {
-    const size_t first = n;
-    while (n < N && in.request_of[n] == r) ++n;
-    body(r, first, n - first);
-  }
-}
-
-float MeanShare(const TokenRows& x) { return 1.0f / static_cast<float>(x.tokens + 1); }
 
 }  // namespace
 
@@ -87,7 +56,7 @@ void TargetAttention::ForwardRows(const AttentionInput& in, AttentionTape* tape,
     const size_t stride = x.tokens + 1;
     if (in.rows->mean) {
       history.sum(x, tape->mean.Row(r));
-      k.scale(MeanShare(x), tape->mean.Row(r), D);
+      k.scale(MeanShare(x.tokens), tape->mean.Row(r), D);
     }
     if (count == 0) return;
     float* s = tape->weights.data() + tape->starts[n0];
@@ -172,12 +141,12 @@ void TargetAttention::BackwardLane(const RowsPass& pass, size_t first_request, s
     history.context(x, ds, stride, heads, tape->d_u.data() + n0 * H * D, &next);
     if (base != nullptr) {
       std::fill_n(base, D, 0.0f);
-      k.axpy(MeanShare(x), pass.d_mean.Row(r), base, D);
+      k.axpy(MeanShare(x.tokens), pass.d_mean.Row(r), base, D);
     }
     for (size_t t = 0; t < x.tokens; t += kBlock) {
       const size_t some = std::min(kBlock, x.tokens - t);
       history.gradients(w + t, ds + t, stride, dc, u, base, heads, some, D, g, &next);
-      tokens->Take(first + t, some, g, &next);
+      tokens->Take(first + t, some, g, D, &next);
     }
     history.fetch(&next);
   };

@@ -25,14 +25,15 @@ class Collect : public TokenGradients {
   Collect(const std::vector<uint32_t>& rows, size_t width, std::vector<Matrix>* d_tables)
       : rows_(rows), width_(width), d_tables_(*d_tables) {}
   void Start(size_t first, size_t tokens) override { next_ = first, end_ = first + tokens; }
-  void Take(size_t first, size_t tokens, const float* g, kernels::RowFetch*) override {
+  void Take(size_t first, size_t tokens, const float* g, size_t stride,
+            kernels::RowFetch*) override {
     ASSERT_EQ(first, next_);
     ASSERT_LE(first + tokens, end_);
     next_ += tokens;
     for (size_t t = 0; t < tokens; ++t) {
       for (size_t k = 0; k < kParts; ++k) {
         float* to = d_tables_[k].Row(rows_[(first + t) * kParts + k]);
-        for (size_t j = 0; j < width_; ++j) to[j] += g[(t * kParts + k) * width_ + j];
+        for (size_t j = 0; j < width_; ++j) to[j] += g[t * stride + k * width_ + j];
       }
     }
   }

@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <functional>
+#include <numeric>
 
 #include "base/random.h"
 #include "base/team.h"
@@ -93,40 +95,68 @@ void RowGradient::Slots(size_t lane_index, const uint32_t* rows, const uint32_t*
 }
 
 void RowGradient::Merge() {
+  constexpr size_t kPiece = 1024;  // rows; those of a lane are all different
   Lane& all = lanes_[0];
   if (all.slot_of.size() < again_.size()) all.slot_of.resize(again_.size(), kOnce);
   for (size_t l = 1; l < kLanes; ++l) {
     const Lane& lane = lanes_[l];
-    slots_of_batch_.resize(lane.rows.size());
-    for (size_t i = 0; i < lane.rows.size(); ++i) {
-      if (i + kAhead < lane.rows.size()) __builtin_prefetch(&places_[lane.rows[i + kAhead]]);
+    const size_t n = lane.rows.size();
+    slots_of_batch_.resize(n);
+    for (size_t i = 0; i < n; ++i) {
+      if (i + kAhead < n) __builtin_prefetch(&places_[lane.rows[i + kAhead]]);
       slots_of_batch_[i] = all.SlotOf(places_[lane.rows[i]].mark, lane.rows[i]);
     }
     all.Grow(width_);
-    kernels::Active().scatter_add(lane.sums.data(), width_, slots_of_batch_.data(),
-                                  lane.rows.size(), width_, all.sums.data(), width_);
+    ParallelFor((n + kPiece - 1) / kPiece, [&](size_t piece) {
+      const size_t first = piece * kPiece;
+      kernels::Active().scatter_add(lane.sums.data() + first * width_, width_,
+                                    slots_of_batch_.data() + first, std::min(kPiece, n - first),
+                                    width_, all.sums.data(), width_);
+    });
   }
 }
 
 double RowGradient::Squares() const {
+  constexpr size_t kPiece = size_t{1} << 16;  // numbers
   const Lane& all = lanes_[0];
-  return static_cast<double>(kernels::Active().sum_squares(all.sums.data(), all.zeroed));
+  std::vector<double> sums((all.zeroed + kPiece - 1) / kPiece);
+  ParallelFor(sums.size(), [&](size_t piece) {
+    const size_t first = piece * kPiece;
+    sums[piece] = static_cast<double>(kernels::Active().sum_squares(
+        all.sums.data() + first, std::min(kPiece, all.zeroed - first)));
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 EmbeddingTable::EmbeddingTable(const TableShape& shape) : shape_(shape) {
   Admit(kAbsent);  // the two shared rows, drawn like the others
   Admit(kUnseen);
-  keys_.assign(2, 0);
+}
+
+void EmbeddingTable::Resize(size_t rows) {
+  rows_ = rows;
+  values_.resize(rows * shape_.width, 0.0f);
+  if (!moment1_.empty()) moment1_.resize(values_.size(), 0.0f);
+  if (!moment2_.empty()) moment2_.resize(values_.size(), 0.0f);
+  if (!squares_.empty()) squares_.resize(rows, 0.0f);
+  if (!counted_at_.empty()) counted_at_.resize(rows, now_);
+  if (!changed_.empty()) changed_.resize(rows, 1);
 }
 
 uint32_t EmbeddingTable::Admit(uint64_t key) {
-  const auto row = static_cast<uint32_t>(keys_.size());
-  keys_.push_back(key);
+  auto row = static_cast<uint32_t>(rows_);
+  if (free_.empty()) {
+    Resize(rows_ + 1);
+  } else {
+    row = free_.back();
+    free_.pop_back();
+    Counted(row);
+  }
+  if (!row_keys_.empty()) {
+    row_keys_.resize(rows_, 0);
+    row_keys_[row] = key;
+  }
   const size_t width = shape_.width;
-  values_.resize(keys_.size() * width, 0.0f);
-  moment1_.resize(keys_.size() * width, 0.0f);
-  moment2_.resize(keys_.size() * width, 0.0f);
-  squares_.resize(keys_.size(), 0.0f);
   Random random(MixHash(shape_.seed + MixHash(key + (row < 2 ? 0 : 2))));
   // Uniform of the wanted deviation; a normal draw would cost ten times as much and train the same.
   const double limit = std::sqrt(3.0) * static_cast<double>(shape_.init_deviation);
@@ -181,6 +211,7 @@ void EmbeddingTable::CountRows(const uint64_t* keys, size_t key_step, size_t n, 
       const uint32_t row = RowOf(keys[i * key_step]);
       rows[i * row_step] = row;
       left[piece] |= static_cast<uint8_t>(row == kUnseen);
+      if (!counted_at_.empty()) Counted(row);
     }
   });
   for (size_t i = 0; i < n; ++i) {
@@ -202,15 +233,17 @@ void EmbeddingTable::Gather(const uint32_t* rows, size_t row_step, size_t column
                            out.cols, out.data, out.stride);
 }
 
-void EmbeddingTable::PrepareState() {
-  if (!squares_.empty()) return;
-  moment1_.resize(values_.size(), 0.0f);
-  moment2_.resize(values_.size(), 0.0f);
-  squares_.resize(rows(), 0.0f);
+void EmbeddingTable::PrepareState(Rule rule) {
+  if (rule == Rule::kAdagrad) {
+    squares_.resize(rows_, 0.0f);
+  } else {
+    moment1_.resize(values_.size(), 0.0f);
+    moment2_.resize(values_.size(), 0.0f);
+  }
 }
 
 void EmbeddingTable::Apply(const Update& update, const RowGradient& gradient) {
-  PrepareState();
+  PrepareState(update.rule);
   // Blocks of rows, each fetched while the one before is updated.
   constexpr std::array<uint32_t, kAhead> kEach = {0, 1, 2, 3, 4, 5, 6, 7};
   constexpr size_t kPiece = 1024;
@@ -244,6 +277,7 @@ double EmbeddingTable::ApplyAt(const Update& update, const uint32_t* rows, size_
                                const uint32_t* index, size_t n, const float* g, size_t g_stride,
                                kernels::RowFetch* next) {
   const size_t width = shape_.width;
+  for (size_t i = 0; i < n && !changed_.empty(); ++i) changed_[rows[index[i] * row_step]] = 1;
   if (update.rule == Rule::kAdagrad) {
     return kernels::ActiveHistory().adagrad_rows(values_.data(), squares_.data(), rows, row_step,
                                                  index, n, width, g, g_stride, update.rate,
@@ -267,35 +301,46 @@ void EmbeddingTable::MoveTowards(const EmbeddingTable& other, float keep) {
   const kernels::Table& k = kernels::Active();
   const size_t known = values_.size();
   if (rows() != other.rows()) {
+    assert(free_.empty() && other.free_.empty());
     map_ = other.map_;
-    keys_ = other.keys_;
-    moment1_.resize(other.moment1_.size(), 0.0f);
-    moment2_.resize(other.moment2_.size(), 0.0f);
-    squares_.resize(other.squares_.size(), 0.0f);
-    values_.insert(values_.end(), other.values_.begin() + static_cast<ptrdiff_t>(known),
-                   other.values_.end());
+    Resize(other.rows_);
+    std::copy(other.values_.begin() + static_cast<ptrdiff_t>(known), other.values_.end(),
+              values_.begin() + static_cast<ptrdiff_t>(known));
+    if (!row_keys_.empty()) row_keys_ = keys();
   }
+  std::fill(changed_.begin(), changed_.end(), uint8_t{1});
   k.scale(keep, values_.data(), known);
   k.axpy(1.0f - keep, other.values_.data(), values_.data(), known);
 }
 
+void EmbeddingTable::TrackKeys() { row_keys_ = keys(); }
+
 void EmbeddingTable::CopyRows(const EmbeddingTable& from, std::span<const uint32_t> rows) {
-  const size_t known = keys_.size(), width = shape_.width;
-  if (known < from.keys_.size()) {
-    keys_.insert(keys_.end(), from.keys_.begin() + static_cast<ptrdiff_t>(known), from.keys_.end());
-    values_.insert(values_.end(), from.values_.begin() + static_cast<ptrdiff_t>(known * width),
-                   from.values_.end());
-    for (size_t row = known; row < keys_.size(); ++row) {
-      map_.FindOrInsert(keys_[row]).row = static_cast<uint32_t>(row);
-    }
-    if (!squares_.empty()) {
-      moment1_.resize(values_.size(), 0.0f);
-      moment2_.resize(values_.size(), 0.0f);
-      squares_.resize(keys_.size(), 0.0f);
-    }
+  assert(row_keys_.size() == rows_ && from.row_keys_.size() == from.rows_);
+  const size_t known = rows_, width = shape_.width;
+  if (known < from.rows_) {
+    Resize(from.rows_);
+    row_keys_.resize(from.rows_, 0);
   }
-  for (const uint32_t row : rows) {
-    if (row < known) std::copy_n(from.Row(row), width, values_.data() + size_t{row} * width);
+  std::vector<uint32_t> all(rows.begin(), rows.end());
+  for (size_t row = known; row < rows_; ++row) all.push_back(static_cast<uint32_t>(row));
+  bool left = false;  // a key that was here, as its row expired there
+  for (const uint32_t row : all) {
+    std::copy_n(from.Row(row), width, values_.data() + size_t{row} * width);
+    left = left || (row_keys_[row] != 0 && row_keys_[row] != from.row_keys_[row]);
+  }
+  if (left) {  // rare, and a pass over the table: expiry is one, too
+    for (const uint32_t row : all) {
+      if (row_keys_[row] != from.row_keys_[row]) row_keys_[row] = 0;
+    }
+    map_.RemoveIf([&](const KeyMap::Entry& entry) {
+      return entry.row != 0 && row_keys_[entry.row] != entry.key;
+    });
+  }
+  for (const uint32_t row : all) {
+    if (row_keys_[row] == from.row_keys_[row]) continue;
+    row_keys_[row] = from.row_keys_[row];
+    if (row_keys_[row] != 0) map_.FindOrInsert(row_keys_[row]).row = row;
   }
 }
 
@@ -303,6 +348,8 @@ void EmbeddingTable::DropState() {
   moment1_ = {};
   moment2_ = {};
   squares_ = {};
+  counted_at_ = {};
+  changed_ = {};
 }
 
 std::vector<EmbeddingTable::Waiting> EmbeddingTable::waiting() const {
@@ -315,17 +362,155 @@ std::vector<EmbeddingTable::Waiting> EmbeddingTable::waiting() const {
   return waiting;
 }
 
+size_t EmbeddingTable::bytes() const {
+  const size_t floats = values_.size() + moment1_.size() + moment2_.size() + squares_.size();
+  return floats * sizeof(float) + map_.slots().size() * sizeof(KeyMap::Entry) +
+         (counted_at_.size() + free_.size()) * sizeof(uint32_t) + changed_.size() +
+         row_keys_.size() * sizeof(uint64_t);
+}
+
+std::vector<uint64_t> EmbeddingTable::keys() const {
+  std::vector<uint64_t> keys(rows_, 0);
+  for (const KeyMap::Entry& entry : map_.slots()) {
+    if (entry.row != 0) keys[entry.row] = entry.key;
+  }
+  return keys;
+}
+
+void EmbeddingTable::SetClock(uint32_t now) {
+  assert(counted_at_.empty() || now >= now_);
+  now_ = now;
+  if (!counted_at_.empty()) return;
+  counted_at_.assign(rows_, now);
+  std::fill(changed_.begin(), changed_.end(), uint8_t{1});
+}
+
+size_t EmbeddingTable::Expire(uint32_t oldest) {
+  assert(!counted_at_.empty());
+  const size_t before = free_.size();
+  map_.RemoveIf([&](const KeyMap::Entry& entry) {
+    const bool waits = entry.row == 0;
+    if (!waits && counted_at_[entry.row] >= oldest) return false;
+    if (!waits) free_.push_back(entry.row);
+    return true;
+  });
+  const size_t width = shape_.width;
+  for (size_t i = before; i < free_.size(); ++i) {
+    const uint32_t row = free_[i];
+    const auto clear = [&](Floats* of, size_t n) {
+      if (!of->empty()) std::fill_n(of->data() + row * n, n, 0.0f);
+    };
+    clear(&values_, width);
+    clear(&moment1_, width);
+    clear(&moment2_, width);
+    clear(&squares_, 1);
+    counted_at_[row] = 0;
+    if (!row_keys_.empty()) row_keys_[row] = 0;
+    if (!changed_.empty()) changed_[row] = 1;
+  }
+  std::sort(free_.begin(), free_.end(), std::greater<>());
+  return free_.size() - before;
+}
+
+void EmbeddingTable::TrackChanges(bool track) { changed_.assign(track ? rows_ : 0, 0); }
+
+std::vector<uint32_t> EmbeddingTable::TakeChanged() {
+  std::vector<uint32_t> rows;
+  for (uint32_t row = 0; row < changed_.size(); ++row) {
+    if (changed_[row] != 0) rows.push_back(row);
+  }
+  std::fill(changed_.begin(), changed_.end(), uint8_t{0});
+  return rows;
+}
+
+EmbeddingTable::Change EmbeddingTable::ChangeOf(std::vector<uint32_t> rows) const {
+  Change change{.table_rows = rows_,
+                .moments = !moment1_.empty(),
+                .squares = !squares_.empty(),
+                .ages = !counted_at_.empty(),
+                .rows = std::move(rows),
+                .now = {}};
+  const std::vector<uint64_t> all_keys = keys();
+  const auto take = [&](const Floats& from, size_t n, Floats* to) {
+    if (from.empty()) return;
+    to->resize(change.rows.size() * n);
+    for (size_t i = 0; i < change.rows.size(); ++i) {
+      std::copy_n(from.data() + change.rows[i] * n, n, to->data() + i * n);
+    }
+  };
+  for (const uint32_t row : change.rows) {
+    change.now.keys.push_back(all_keys[row]);
+    if (!counted_at_.empty()) change.now.counted_at.push_back(counted_at_[row]);
+  }
+  change.now.waiting = waiting();
+  take(values_, shape_.width, &change.now.values);
+  take(moment1_, shape_.width, &change.now.moment1);
+  take(moment2_, shape_.width, &change.now.moment2);
+  take(squares_, 1, &change.now.squares);
+  return change;
+}
+
+Status EmbeddingTable::ApplyChange(Change change) {
+  const size_t n = change.rows.size(), width = shape_.width;
+  const bool sizes = change.table_rows >= rows_ && change.table_rows - rows_ <= n &&
+                     change.now.keys.size() == n && change.now.values.size() == n * width &&
+                     (n == 0 || change.rows.back() < change.table_rows);
+  if (!sizes) return Corruption("table: a change's sizes disagree");
+  for (size_t i = 0; i + 1 < n; ++i) {
+    if (change.rows[i] >= change.rows[i + 1]) return Corruption("table: changed rows out of order");
+  }
+  // Every row that is new has to be among the changed ones, which are ascending.
+  if (const size_t added = change.table_rows - rows_;
+      added > 0 && change.rows[n - added] != rows_) {
+    return Corruption("table: a new row is left out");
+  }
+  Stored all{.keys = keys(),
+             .waiting = std::move(change.now.waiting),
+             .values = values_,
+             .moment1 = moment1_,
+             .moment2 = moment2_,
+             .squares = squares_,
+             .counted_at = counted_at_};
+  all.keys.resize(change.table_rows, 0);
+  bool fits = true;
+  const auto put = [&](bool has, const auto& from, size_t each, auto* to) {
+    fits = fits && from.size() == (has ? n * each : 0) && (has || to->empty());
+    if (!fits || !has) return;
+    to->resize(change.table_rows * each);  // state that this table does not have yet began as zeros
+    for (size_t i = 0; i < n; ++i) {
+      std::copy_n(from.data() + i * each, each, to->data() + change.rows[i] * each);
+    }
+  };
+  put(true, change.now.keys, 1, &all.keys);
+  put(true, change.now.values, width, &all.values);
+  put(change.moments, change.now.moment1, width, &all.moment1);
+  put(change.moments, change.now.moment2, width, &all.moment2);
+  put(change.squares, change.now.squares, 1, &all.squares);
+  put(change.ages, change.now.counted_at, 1, &all.counted_at);
+  if (!fits) return Corruption("table: a change's sizes disagree");
+  return Restore(std::move(all));
+}
+
 Status EmbeddingTable::Restore(Stored stored) {
   const size_t n = stored.keys.size(), width = shape_.width;
-  const size_t s1 = stored.moment1.size(), s2 = stored.moment2.size(), s3 = stored.squares.size();
-  const bool state = s1 == n * width && s2 == n * width && s3 == n;
+  const auto full = [](const auto& state, size_t size) {
+    return state.empty() || state.size() == size;
+  };
   const bool sizes = n >= 2 && stored.keys[0] == 0 && stored.keys[1] == 0 &&
-                     stored.values.size() == n * width && (state || s1 + s2 + s3 == 0);
+                     stored.values.size() == n * width && full(stored.moment1, n * width) &&
+                     stored.moment1.size() == stored.moment2.size() && full(stored.squares, n) &&
+                     full(stored.counted_at, n);
   if (!sizes) return Corruption("table: sizes disagree");
   KeyMap map;
   map.Reserve(n + stored.waiting.size());
+  std::vector<uint32_t> free;
+  for (size_t row = n; row-- > 2;) {
+    if (stored.keys[row] != 0) continue;
+    if (stored.counted_at.empty()) return Corruption("table: key 0 has a row of its own");
+    free.push_back(static_cast<uint32_t>(row));
+  }
   for (size_t row = 2; row < n; ++row) {
-    if (stored.keys[row] == 0) return Corruption("table: key 0 has a row of its own");
+    if (stored.keys[row] == 0) continue;
     KeyMap::Entry& entry = map.FindOrInsert(stored.keys[row]);
     if (entry.row != 0) return Corruption("table: a key comes twice");
     entry.row = static_cast<uint32_t>(row);
@@ -341,11 +526,16 @@ Status EmbeddingTable::Restore(Stored stored) {
     entry.count = waiting.count;
   }
   map_ = std::move(map);
-  keys_ = std::move(stored.keys);
+  rows_ = n;
+  free_ = std::move(free);
   values_ = std::move(stored.values);
   moment1_ = std::move(stored.moment1);
   moment2_ = std::move(stored.moment2);
   squares_ = std::move(stored.squares);
+  counted_at_ = std::move(stored.counted_at);
+  now_ = counted_at_.empty() ? 0 : *std::max_element(counted_at_.begin(), counted_at_.end());
+  changed_.assign(changed_.empty() ? 0 : rows_, 1);
+  if (!row_keys_.empty()) row_keys_ = keys();
   return {};
 }
 

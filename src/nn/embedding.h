@@ -4,9 +4,14 @@
 // been counted `admit_after` times; before that it reads and trains row 1, which is what a key never
 // seen in training will read, too. A new row's numbers are drawn uniformly from (seed, key),
 // so they do not depend on the order in which keys arrive.
+//
+// A row of width 64 that row-wise Adagrad trains takes 256 bytes, 4 of its sum, 27 to 33 of the map from
+// keys, 4 when rows expire and 1 when changes are tracked (nn_test measures it). Adam's moments are there
+// only once Adam has been used.
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -126,9 +131,12 @@ class EmbeddingTable {
     return values_.data() + at;
   }
   float* Row(uint32_t row) { return values_.data() + size_t{row} * shape_.width; }
-  size_t rows() const { return keys_.size(); }
+  size_t rows() const { return rows_; }
   uint32_t width() const { return shape_.width; }
   const TableShape& shape() const { return shape_; }
+  // Of all its arrays, as far as they are used; what they have room for beyond that is not touched, and so
+  // is no memory yet.
+  size_t bytes() const;
 
   // Touched rows only. Adam is "lazy": moments of untouched rows stand still, and the bias
   // correction follows the global step (as PyTorch's SparseAdam). Adagrad is row-wise: one sum per
@@ -136,8 +144,8 @@ class EmbeddingTable {
   // With update.all_rows every row is a touched one.
   void Apply(const Update& update, const RowGradient& gradient);
 
-  // Room for an optimiser's state where a table was restored without. Before ApplyAt.
-  void PrepareState();
+  // Room for the state of `rule` where there is none yet. Before ApplyAt.
+  void PrepareState(Rule rule);
   // The same for the rows at rows[index[i] * row_step], i < n, with gradients g + index[i] * g_stride of
   // full width, on the spot. A gradient that is not finite changes nothing. Returns the sum of their
   // squares. No two of the rows may be the same. `next`: fetched from meanwhile.
@@ -157,35 +165,66 @@ class EmbeddingTable {
   }
 
   // Values become keep * own + (1 - keep) * other's; rows only `other` has, its later self, are taken
-  // with their keys and counts.
+  // with their keys and counts. Not for tables whose rows expire.
   void MoveTowards(const EmbeddingTable& other, float keep);
 
+  // Keeps keys by row from now on, 8 bytes each.
+  void TrackKeys();
+  // Of a row; 0 for the first two and for places that wait for a key. With TrackKeys.
+  uint64_t KeyOf(uint32_t row) const { return row_keys_[row]; }
   // Takes over `rows` of `from`, this table's later self, and every row only that has; values and
-  // keys, no optimiser's state.
+  // keys, no optimiser's state. Both keep keys by row.
   void CopyRows(const EmbeddingTable& from, std::span<const uint32_t> rows);
   // Gives the optimiser's state back: a table to be read, at a third of the memory.
   void DropState();
 
-  // For files: keys by row (0 for the first two), and the counts of keys still waiting.
+  // Expiry by age. From the first call on the table knows when each row was last counted, in whatever the
+  // caller counts time by (steps, minutes of the events); `now` never falls.
+  void SetClock(uint32_t now);
+  // Rows last counted before `oldest` give their places to keys that come after, the lowest first: their
+  // keys are as if never seen. So are all keys still waiting: who is to be admitted must reach its count
+  // between two calls. Returns how many rows went. Needs a clock.
+  size_t Expire(uint32_t oldest);
+
+  // Which rows change, in whatever way, the admitted and the expired included. TakeChanged gives those of
+  // the time since tracking began or since the last call, ascending.
+  void TrackChanges(bool track);
+  std::vector<uint32_t> TakeChanged();
+
+  // For files: keys by row (0 for the first two and for places that wait for a key), and the counts of
+  // keys still waiting.
   struct Waiting {
     uint64_t key = 0;
     uint32_t count = 0;
   };
-  const std::vector<uint64_t>& keys() const { return keys_; }
+  std::vector<uint64_t> keys() const;    // made on demand
   std::vector<Waiting> waiting() const;  // ascending by key
   const Floats& values() const { return values_; }
   const Floats& moment1() const { return moment1_; }
   const Floats& moment2() const { return moment2_; }
   const Floats& squares() const { return squares_; }
+  const LineVector<uint32_t>& counted_at() const { return counted_at_; }  // empty without a clock
   struct Stored {
     std::vector<uint64_t> keys;
     std::vector<Waiting> waiting;
     Floats values, moment1, moment2, squares;
+    LineVector<uint32_t> counted_at;
   };
-  // kCorruption when sizes disagree or a key comes twice. The optimiser's state (moments, squares) may
-  // be left out altogether: a table to be read, at a third of the memory; it cannot be written to a
-  // file before it has been trained.
+  // kCorruption when sizes disagree or a key comes twice. Each of the optimisers' states (both moments;
+  // squares) may be empty, and so may counted_at; only with it rows may be without a key.
   Status Restore(Stored stored);
+
+  // What changed, for files that hold only that: rows ascending, with everything of theirs, in a table
+  // that now has `table_rows` of them.
+  struct Change {
+    uint64_t table_rows = 0;
+    bool moments = false, squares = false, ages = false;  // whether the table has them
+    std::vector<uint32_t> rows;
+    Stored now;  // of these rows; all keys that wait
+  };
+  Change ChangeOf(std::vector<uint32_t> rows) const;
+  // kCorruption, and nothing is changed, unless it fits this table.
+  Status ApplyChange(Change change);
 
  private:
   uint32_t RowOf(uint64_t key) const {
@@ -194,12 +233,23 @@ class EmbeddingTable {
     return entry == nullptr || entry->row == 0 ? kUnseen : entry->row;
   }
   uint32_t Admit(uint64_t key);
+  void Resize(size_t rows);
+  void Counted(uint32_t row) {
+    // Several threads may meet a row; each writes the same.
+    std::atomic_ref(counted_at_[row]).store(now_, std::memory_order_relaxed);
+    if (!changed_.empty()) std::atomic_ref(changed_[row]).store(1, std::memory_order_relaxed);
+  }
 
   TableShape shape_;
   KeyMap map_;
-  std::vector<uint64_t> keys_;         // by row
-  Floats values_, moment1_, moment2_;  // [rows, width]
-  Floats squares_;                     // [rows]: row-wise Adagrad
+  size_t rows_ = 0;
+  std::vector<uint32_t> free_;         // places without a key, descending
+  Floats values_, moment1_, moment2_;  // [rows, width]; moments: Adam's, or empty
+  Floats squares_;                     // [rows]: row-wise Adagrad's, or empty
+  uint32_t now_ = 0;
+  LineVector<uint32_t> counted_at_;  // [rows], or empty: no clock
+  LineVector<uint8_t> changed_;      // [rows], or empty: not tracked
+  std::vector<uint64_t> row_keys_;   // [rows], or empty: not kept
 };
 
 }  // namespace heed::nn

@@ -2,7 +2,6 @@
 // row (no hashing trick), and a lookup is one cache line most of the time.
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -22,15 +21,15 @@ class KeyMap {
   // Null when absent. key != 0.
   const Entry* Find(uint64_t key) const {
     if (entries_.empty()) return nullptr;
-    for (size_t i = MixHash(key) & mask_;; i = (i + 1) & mask_) {
+    for (size_t i = Home(key);; i = Next(i)) {
       if (entries_[i].key == key) return &entries_[i];
       if (entries_[i].key == 0) return nullptr;
     }
   }
   // The entry of `key`, made with row 0 and count 0 when absent. Valid until the next call.
   Entry& FindOrInsert(uint64_t key) {
-    if (2 * (size_ + 1) > entries_.size()) Grow();
-    for (size_t i = MixHash(key) & mask_;; i = (i + 1) & mask_) {
+    if (size_ + 1 > Room(entries_.size())) Grow();
+    for (size_t i = Home(key);; i = Next(i)) {
       if (entries_[i].key == key) return entries_[i];
       if (entries_[i].key == 0) {
         ++size_;
@@ -39,31 +38,56 @@ class KeyMap {
       }
     }
   }
+  // Leaves out the entries that `gone` says, and the slots they needed.
+  template <typename Gone>
+  void RemoveIf(Gone gone) {
+    size_t kept = 0;
+    for (Entry& entry : entries_) {
+      if (entry.key == 0) continue;
+      if (gone(entry)) {
+        entry = {};
+      } else {
+        ++kept;
+      }
+    }
+    if (kept == size_) return;
+    size_ = kept;
+    Rebuild(SlotsFor(kept));
+  }
   // Inlined always: GCC 12 takes a function that only fetches for one without effect, and leaves the
   // call out.
   [[gnu::always_inline]] void Prefetch(uint64_t key) const {
-    if (!entries_.empty()) __builtin_prefetch(&entries_[MixHash(key) & mask_]);
+    if (!entries_.empty()) __builtin_prefetch(&entries_[Home(key)]);
   }
-  // Room for n keys in all. Growing to them by doubling would move every key again and again.
+  // Room for n keys in all. Growing to them step by step would move every key again and again.
   void Reserve(size_t n) {
-    if (2 * n > entries_.size()) Rebuild(std::bit_ceil(2 * n));
+    if (n > Room(entries_.size())) Rebuild(SlotsFor(n));
   }
   size_t size() const { return size_; }
   // Every slot, free ones too, in an order that depends on the history of insertions.
   const LineVector<Entry>& slots() const { return entries_; }
 
  private:
-  // At most half full: probes stay near one even when a table has just not grown.
-  void Grow() { Rebuild(entries_.empty() ? 16 : 2 * entries_.size()); }
+  // At most .6 full: probes stay near one even when a table has just not grown. At least .48, as it grows
+  // by a quarter: a key takes 27 to 33 bytes.
+  static size_t Room(size_t slots) { return slots - slots * 2 / 5; }
+  static size_t SlotsFor(size_t n) { return n + n * 2 / 3 + 16; }
+  void Grow() { Rebuild(entries_.size() + entries_.size() / 4 + 16); }
+
+  // Where a key's probes begin: its hash, as a fraction of 2^64, of all slots.
+  size_t Home(uint64_t key) const {
+    return static_cast<size_t>((static_cast<unsigned __int128>(MixHash(key)) * entries_.size()) >>
+                               64);
+  }
+  size_t Next(size_t i) const { return i + 1 == entries_.size() ? 0 : i + 1; }
 
   void Rebuild(size_t slots) {
     LineVector<Entry> old(slots);
     old.swap(entries_);
-    mask_ = entries_.size() - 1;
     for (const Entry& entry : old) {
       if (entry.key == 0) continue;
-      size_t i = MixHash(entry.key) & mask_;
-      while (entries_[i].key != 0) i = (i + 1) & mask_;
+      size_t i = Home(entry.key);
+      while (entries_[i].key != 0) i = Next(i);
       entries_[i] = entry;
     }
   }
@@ -71,7 +95,7 @@ class KeyMap {
   // On huge pages when large: a place is read at random, and on small pages costs a walk through the
   // page tables beside its own miss.
   LineVector<Entry> entries_;
-  size_t mask_ = 0, size_ = 0;
+  size_t size_ = 0;
 };
 
 }  // namespace heed::nn

@@ -294,7 +294,8 @@ TEST(EmbeddingTable, RestoreRefusesNonsense) {
   refuses([](auto* s) { s->keys.pop_back(); });
   refuses([](auto* s) { s->values.pop_back(); });
   refuses([](auto* s) { s->moment1.clear(); });
-  refuses([](auto* s) { s->squares.clear(); });
+  refuses([](auto* s) { s->squares.pop_back(); });
+  refuses([](auto* s) { s->counted_at = {1, 2, 3}; });
   refuses([](auto* s) { s->waiting[0].key = 8; });
   refuses([](auto* s) { s->waiting[0].key = 6; });
   refuses([](auto* s) { s->waiting[0].key = 0; });

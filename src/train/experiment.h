@@ -42,6 +42,7 @@ struct ExperimentRun {
   uint64_t seed = 0;          // of first weights and row order; 0: the recipe's
   ProgressCallback progress;  // may be empty
   const std::atomic<bool>* stop = nullptr;
+  Checkpoint checkpoint;  // of Train, where the experiment resumes
 };
 
 // Immutable; runs may go on side by side. One run is one thread and deterministic given its seed.
@@ -55,6 +56,8 @@ class Experiment {
   // The recipe's `folder`: where its files usually lie inside a folder of many data sets; or "".
   const std::string& folder() const { return folder_; }
 
+  // Whether Train keeps checkpoints and goes on from them.
+  virtual bool resumes() const { return false; }
   // Trains and writes the model. Stopped early, the best so far is written all the same.
   virtual Result<TrainSummary> Train(const ExperimentRun& run,
                                      const std::string& model_path) const = 0;

@@ -115,6 +115,7 @@ struct OnlineTrainer::Impl {
         drift(live->config().schema, wanted.drift_horizon),
         touched(live->net().tables.size()) {
     live->SetCounting(false);  // once an example, not once a label
+    live->TrackKeys();
   }
 
   const model::Schema& schema() const { return live->config().schema; }
@@ -181,6 +182,7 @@ void OnlineTrainer::Impl::Suspect(bool wrong) {
 
 void OnlineTrainer::Impl::RollBack() {
   live = shadow->Copy();
+  live->TrackKeys();
   ++rollbacks;
   ledger.ForgetTold();
   health.Restart();

@@ -14,6 +14,8 @@ class RankerRecipe final : public Experiment {
   explicit RankerRecipe(Recipe recipe)
       : Experiment(recipe.name, recipe.folder), recipe_(std::move(recipe)) {}
 
+  bool resumes() const override { return true; }
+
   Result<TrainSummary> Train(const ExperimentRun& run,
                              const std::string& model_path) const override {
     HEED_ASSIGN_OR_RETURN(const std::unique_ptr<Dataset> data,
@@ -63,7 +65,8 @@ class RankerRecipe final : public Experiment {
   Result<TrainResult> Fit(const Dataset& data, const ExperimentRun& run) const {
     TrainOptions options = recipe_.train;
     options.seed = Seed(run);
-    return heed::train::Train(data, recipe_.ranker, options, run.progress, run.stop);
+    return heed::train::Train(data, recipe_.ranker, options, run.progress, run.stop,
+                              run.checkpoint);
   }
 
   static double ValueOf(const EvaluationReport& report, const Baseline& baseline) {

@@ -3,15 +3,20 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <numbers>
+#include <optional>
 
+#include "base/file.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/random.h"
 #include "base/suggest.h"
 #include "train/calibration.h"
 #include "train/evaluate.h"
 #include "train/metrics.h"
+#include "train/training_state.h"
 
 namespace heed::train {
 namespace {
@@ -37,16 +42,20 @@ class Run {
   };
 
   Run(const Examples& data, const model::RankerConfig& config, const TrainOptions& options,
-      Plan plan, const ProgressCallback& progress, const std::atomic<bool>* stop)
+      Plan plan, const ProgressCallback& progress, const std::atomic<bool>* stop,
+      const Checkpoint& checkpoint, const TrainingState& frame)
       : data_(data),
         config_(config),
         options_(options),
         plan_(std::move(plan)),
         progress_(progress),
-        stop_(stop) {}
+        stop_(stop),
+        checkpoint_(checkpoint),
+        frame_(frame) {}
 
-  Result<TrainResult> Go() {
-    HEED_RETURN_IF_ERROR(Start());
+  // From the first step, or from where `from` had come.
+  Result<TrainResult> Go(const TrainingState* from) {
+    HEED_RETURN_IF_ERROR(from == nullptr ? Start() : Resume(*from));
     const size_t rows = plan_.samples.size();
     const uint64_t per_epoch = (rows + options_.batch_size - 1) / options_.batch_size;
     const uint64_t planned = Steps(plan_.epochs, per_epoch),
@@ -55,14 +64,15 @@ class Run {
         options_.evaluate_every_steps > 0 ? options_.evaluate_every_steps : per_epoch;
     std::vector<uint32_t> order;
     model::Batch batch;
-    uint32_t without_gain = 0;
-    while (step_ < last) {
+    while (step_ < last && !(without_gain_ > 0 && without_gain_ >= options_.patience)) {
       if (stop_ != nullptr && stop_->load(std::memory_order_relaxed)) {
         result_.stopped = true;
+        Keep();
         break;
       }
+      if (Now() - kept_ >= checkpoint_.every_s) Keep();
       const uint64_t in_epoch = step_ % per_epoch;
-      if (in_epoch == 0) order = Shuffled(step_ / per_epoch);
+      if (in_epoch == 0 || order.empty()) order = Shuffled(step_ / per_epoch);
       const size_t first = in_epoch * options_.batch_size;
       const size_t count = std::min<size_t>(options_.batch_size, rows - first);
       data_.FillBatch({Setting::kOnline, plan_.vocabulary}, std::span(order).subspan(first, count),
@@ -84,11 +94,10 @@ class Run {
       Report(last, kNan);
       if (!plan_.judge || !(step_ % judge_every == 0 || step_ == last)) continue;
       HEED_ASSIGN_OR_RETURN(const bool gained, Judge(per_epoch, last));
-      without_gain = gained ? 0 : without_gain + 1;
+      without_gain_ = gained ? 0 : without_gain_ + 1;
       if (!gained && options_.schedule == TrainOptions::Schedule::kPlateau) {
         plateau_scale_ *= options_.plateau_factor;
       }
-      if (without_gain > 0 && without_gain >= options_.patience) break;
     }
     return Finish(per_epoch);
   }
@@ -99,8 +108,58 @@ class Run {
         1, static_cast<uint64_t>(std::llround(epochs * static_cast<double>(per_epoch))));
   }
 
+  // Goes on between the same two steps: what is not in the file follows from it.
+  Status Resume(const TrainingState& from) {
+    kept_ = Now();
+    start_ = kept_ - from.seconds;
+    const auto parse = [&](const std::string& bytes, std::unique_ptr<model::Ranker>* to) -> Status {
+      HEED_ASSIGN_OR_RETURN(*to, model::Ranker::Parse(bytes));
+      if ((*to)->config() == config_) return {};
+      return InvalidArgument(checkpoint_.path + ": of another ranker");
+    };
+    HEED_RETURN_IF_ERROR(parse(from.ranker, &ranker_));
+    if (!from.average.empty()) HEED_RETURN_IF_ERROR(parse(from.average, &average_));
+    if (!from.best.empty()) HEED_RETURN_IF_ERROR(parse(from.best, &best_));
+    if ((average_ != nullptr) != (options_.average > 0)) return Corruption("checkpoint: average");
+    ranker_->SetThreads(options_.threads);
+    if (config_.admit_after > 1) ranker_->SetCounting(false);
+    step_ = from.step, best_step_ = from.best_step, without_gain_ = from.without_gain;
+    plateau_scale_ = from.plateau_scale;
+    losses_ = from.losses;
+    result_.rows_seen = from.rows_seen;
+    result_.best_metric = from.best_metric;
+    result_.valid = from.valid;
+    if (best_ == nullptr) return {};
+    HEED_ASSIGN_OR_RETURN(best_predictions_,
+                          Predict(*best_, data_, {}, data_.samples_of(Split::kValid)));
+    return {};
+  }
+
+  // Puts the state between two steps on disk.
+  void Keep() {
+    kept_ = Now();
+    if (checkpoint_.path.empty()) return;
+    TrainingState state = frame_;
+    state.step = step_, state.best_step = best_step_, state.without_gain = without_gain_;
+    state.plateau_scale = plateau_scale_;
+    state.rows_seen = result_.rows_seen;
+    state.best_metric = result_.best_metric;
+    state.seconds = kept_ - start_;
+    state.losses.assign(
+        losses_.end() - static_cast<ptrdiff_t>(std::min(losses_.size(), kLossWindow)),
+        losses_.end());
+    state.valid = result_.valid;
+    state.ranker = ranker_->Serialize();
+    if (average_ != nullptr) state.average = average_->Serialize();
+    if (best_ != nullptr) state.best = best_->Serialize();
+    // A full disk must not end hours of training.
+    if (const Status kept = ReplaceFile(checkpoint_.path, EncodeState(state)); !kept.ok()) {
+      spdlog::warn("training goes on without this checkpoint: {}", kept.ToString());
+    }
+  }
+
   Status Start() {
-    start_ = Now();
+    start_ = kept_ = Now();
     HEED_ASSIGN_OR_RETURN(ranker_, model::Ranker::Create(config_, options_.seed));
     ranker_->SetThreads(options_.threads);
     const View view{Setting::kOnline, plan_.vocabulary};
@@ -224,12 +283,15 @@ class Run {
   Plan plan_;
   const ProgressCallback& progress_;
   const std::atomic<bool>* stop_;
+  const Checkpoint& checkpoint_;
+  const TrainingState& frame_;  // what a checkpoint says beside this phase
 
   std::unique_ptr<model::Ranker> ranker_, average_, best_;
   double plateau_scale_ = 1;
   std::vector<Predictions> best_predictions_;
   uint64_t step_ = 0, best_step_ = 0;
-  double start_ = 0, reported_ = 0;
+  uint64_t without_gain_ = 0;
+  double start_ = 0, reported_ = 0, kept_ = 0;
   std::vector<double> losses_;
   TrainResult result_;
 };
@@ -267,34 +329,93 @@ double RateScale(TrainOptions::Schedule schedule, double warmup, uint64_t step, 
   return rise > 0 ? scale * std::min(1.0, static_cast<double>(step + 1) / rise) : scale;
 }
 
+namespace {
+
+TrainingState::Fit FitOf(const TrainResult& result) {
+  return {.steps = result.steps,
+          .rows_seen = result.rows_seen,
+          .best_metric = result.best_metric,
+          .best_epochs = result.best_epochs,
+          .loss = result.loss,
+          .seconds = result.seconds,
+          .valid = result.valid,
+          .calibration_scale = result.calibration.first,
+          .calibration_shift = result.calibration.second,
+          .ranker = result.ranker->Serialize()};
+}
+
+Result<TrainResult> ResultOf(const TrainingState::Fit& fit) {
+  TrainResult result;
+  HEED_ASSIGN_OR_RETURN(result.ranker, model::Ranker::Parse(fit.ranker));
+  result.valid = fit.valid;
+  result.best_metric = fit.best_metric;
+  result.best_epochs = fit.best_epochs;
+  result.steps = fit.steps;
+  result.loss = fit.loss;
+  result.rows_seen = fit.rows_seen;
+  result.seconds = fit.seconds;
+  result.calibration = {fit.calibration_scale, fit.calibration_shift};
+  return result;
+}
+
+// What training was told to go on from; nothing when it begins.
+Result<std::optional<TrainingState>> StateToResume(const Checkpoint& checkpoint,
+                                                   uint64_t fingerprint) {
+  if (!checkpoint.resume) return std::optional<TrainingState>();
+  HEED_ASSIGN_OR_RETURN(const std::string bytes, ReadWholeFile(checkpoint.path));
+  Result<TrainingState> state = DecodeState(bytes);
+  if (!state.ok()) return state.status().Within(checkpoint.path);
+  if (state.value().fingerprint != fingerprint) {
+    return InvalidArgument(checkpoint.path + ": of a training with other data or settings");
+  }
+  return std::optional(std::move(state).value());
+}
+
+}  // namespace
+
 Result<TrainResult> Train(const Examples& data, const model::RankerConfig& config,
                           const TrainOptions& options, const ProgressCallback& progress,
-                          const std::atomic<bool>* stop) {
+                          const std::atomic<bool>* stop, const Checkpoint& checkpoint) {
   HEED_RETURN_IF_ERROR(CheckOptions(data, config, options));
   const std::vector<uint32_t>& train = data.samples_of(Split::kTrain);
   const std::vector<uint32_t>& valid = data.samples_of(Split::kValid);
-  Run fit(data, config, options,
-          {"fit", train, Vocabulary::kTrain, options.epochs, options.epochs, !valid.empty()},
-          progress, stop);
-  HEED_ASSIGN_OR_RETURN(TrainResult first, fit.Go());
-  if (!options.refit || valid.empty() || first.stopped) return first;
+  TrainingState frame;
+  if (!checkpoint.path.empty()) frame.fingerprint = FingerprintOf(data, options);
+  HEED_ASSIGN_OR_RETURN(const std::optional<TrainingState> from,
+                        StateToResume(checkpoint, frame.fingerprint));
+  const auto done = [&](TrainResult result) {
+    if (!checkpoint.path.empty() && !result.stopped) (void)std::remove(checkpoint.path.c_str());
+    return result;
+  };
+  TrainResult first;
+  if (from.has_value() && from->fit.has_value()) {
+    HEED_ASSIGN_OR_RETURN(first, ResultOf(*from->fit));
+  } else {
+    Run fit(data, config, options,
+            {"fit", train, Vocabulary::kTrain, options.epochs, options.epochs, !valid.empty()},
+            progress, stop, checkpoint, frame);
+    HEED_ASSIGN_OR_RETURN(first, fit.Go(from.has_value() ? &*from : nullptr));
+  }
+  if (!options.refit || valid.empty() || first.stopped) return done(std::move(first));
 
   std::vector<uint32_t> all = train;
   all.insert(all.end(), valid.begin(), valid.end());
+  if (!checkpoint.path.empty()) frame.fit = FitOf(first);
   Run refit(data, config, options,
             {"refit", std::move(all), Vocabulary::kTrainAndValid, options.epochs, first.best_epochs,
              false},
-            progress, stop);
-  HEED_ASSIGN_OR_RETURN(TrainResult second, refit.Go());
+            progress, stop, checkpoint, frame);
+  HEED_ASSIGN_OR_RETURN(TrainResult second,
+                        refit.Go(from.has_value() && from->fit.has_value() ? &*from : nullptr));
   second.rows_seen += first.rows_seen;
   second.seconds += first.seconds;
   if (second.stopped) {  // half a refit is worse than the whole fit before it
     first.stopped = true;
-    return first;
+    return done(std::move(first));
   }
   second.valid = std::move(first.valid);
   second.best_metric = first.best_metric;
-  if (first.calibration.first.empty()) return second;
+  if (first.calibration.first.empty()) return done(std::move(second));
   // No row is held out any more. The scale comes from the first model, which has not seen the valid
   // rows. The shift must fit this model: constant-rate training ends with a bias of its own (measured
   // on KuaiRand: mean predictions 35 % off), and a mean, unlike a scale, is not flattered by having
@@ -307,7 +428,7 @@ Result<TrainResult> Train(const Examples& data, const model::RankerConfig& confi
         FitShift(predictions[t].scores, predictions[t].labels, second.calibration.first[t]);
   }
   second.ranker->SetCalibration(second.calibration.first, second.calibration.second);
-  return second;
+  return done(std::move(second));
 }
 
 }  // namespace heed::train

@@ -74,10 +74,19 @@ struct TrainResult {
       calibration;  // scale, shift, a task each; or empty
 };
 
+// Where a training keeps its state between two steps (train/training_state.h), so that whatever ends it
+// costs little. The file goes when the training has come to its end.
+struct Checkpoint {
+  std::string path;      // "": none
+  double every_s = 600;  // and when it is stopped; one that cannot be written is logged, no more
+  bool resume = false;   // go on from the file, which must be there and of the same training
+};
+
 // `stop` (may be null) is looked at before each step: once true, the best ranker so far comes back.
-// Deterministic: the same data, options and seed give the same model bytes.
+// Deterministic: the same data, options and seed give the same model bytes, resumed or not.
 Result<TrainResult> Train(const Examples& data, const model::RankerConfig& config,
                           const TrainOptions& options, const ProgressCallback& progress = {},
-                          const std::atomic<bool>* stop = nullptr);
+                          const std::atomic<bool>* stop = nullptr,
+                          const Checkpoint& checkpoint = {});
 
 }  // namespace heed::train

@@ -1,0 +1,231 @@
+// Tables that grow, forget and say what changed; and what a row costs.
+#include "nn/embedding.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <map>
+
+#include "base/random.h"
+
+namespace heed::nn {
+namespace {
+
+std::vector<uint32_t> Count(EmbeddingTable* table, const std::vector<uint64_t>& keys) {
+  std::vector<uint32_t> rows(keys.size());
+  table->CountRows(keys.data(), 1, keys.size(), rows.data(), 1);
+  return rows;
+}
+
+// One step of row-wise Adagrad on every row of `rows` once.
+void Step(EmbeddingTable* table, const std::vector<uint32_t>& rows) {
+  RowGradient gradient;
+  gradient.Start(table->rows(), table->width());
+  Matrix g(rows.size(), table->width());
+  g.Fill(0.5f);
+  gradient.Add(rows.data(), 1, 0, g.view());
+  table->Apply({.rule = Rule::kAdagrad, .rate = 0.1f}, gradient);
+}
+
+bool Same(const EmbeddingTable& a, const EmbeddingTable& b) {
+  const auto wait = [](const EmbeddingTable& table) {
+    std::vector<std::pair<uint64_t, uint32_t>> all;
+    for (const auto& one : table.waiting()) all.emplace_back(one.key, one.count);
+    return all;
+  };
+  return a.keys() == b.keys() && wait(a) == wait(b) && a.values() == b.values() &&
+         a.moment1() == b.moment1() && a.moment2() == b.moment2() && a.squares() == b.squares() &&
+         a.counted_at() == b.counted_at();
+}
+
+TEST(EmbeddingTable, ExpiredRowsGiveTheirPlacesBack) {
+  EmbeddingTable table({.width = 4, .admit_after = 2});
+  table.SetClock(10);
+  EXPECT_EQ(Count(&table, {7, 7, 8, 8, 9, 9, 5}), (std::vector<uint32_t>{1, 2, 1, 3, 1, 4, 1}));
+  Step(&table, {2, 3, 4});
+  const Floats seven(table.Row(2), table.Row(2) + 4);
+  table.SetClock(20);
+  Count(&table, {8});
+  EXPECT_EQ(table.Expire(20), 2u);
+  EXPECT_EQ(table.keys(), (std::vector<uint64_t>{0, 0, 0, 8, 0}));
+  EXPECT_EQ(Count(&table, {7, 9, 5}), (std::vector<uint32_t>{1, 1, 1})) << "as if never seen";
+  // The lowest place first; the row is drawn anew and has learned nothing.
+  EXPECT_EQ(Count(&table, {9, 7, 6, 6}), (std::vector<uint32_t>{2, 4, 1, 5}));
+  EXPECT_EQ(table.squares()[2], 0.0f);
+  EXPECT_NE(Floats(table.Row(4), table.Row(4) + 4), seven) << "the old one had been trained";
+  EXPECT_EQ(table.rows(), 6u);
+}
+
+TEST(EmbeddingTable, TheSharedRowsStay) {
+  EmbeddingTable table({.width = 2});
+  table.SetClock(1);
+  Count(&table, {3, 4});
+  table.SetClock(50);
+  EXPECT_EQ(table.Expire(50), 2u);
+  EXPECT_EQ(Count(&table, {0}), (std::vector<uint32_t>{EmbeddingTable::kAbsent}));
+  EXPECT_EQ(table.rows(), 4u);
+}
+
+// Against a plain map, over any history of counting and expiring; and a table that was stored and read
+// again goes on alike.
+RC_GTEST_PROP(EmbeddingTable, ExpiryIsWhatAMapSays, ()) {
+  const TableShape shape{.width = 2, .admit_after = *rc::gen::inRange(1u, 4u)};
+  EmbeddingTable table(shape), stored(shape);
+  struct Known {
+    uint32_t count = 0, at = 0;
+    bool admitted = false;
+  };
+  std::map<uint64_t, Known> want;
+  for (uint32_t now = 1; now < 30; ++now) {
+    table.SetClock(now);
+    stored.SetClock(now);
+    const auto keys =
+        *rc::gen::container<std::vector<uint64_t>>(8, rc::gen::inRange<uint64_t>(1, 25));
+    RC_ASSERT(Count(&table, keys) == Count(&stored, keys));
+    for (const uint64_t key : keys) {
+      Known& known = want[key];
+      known.at = now;
+      known.admitted = known.admitted || ++known.count >= shape.admit_after;
+    }
+    if (now % 5 != 0) continue;
+    (void)table.Expire(now - 3);
+    (void)stored.Expire(now - 3);
+    std::erase_if(want,
+                  [&](const auto& one) { return !one.second.admitted || one.second.at < now - 3; });
+    std::vector<uint64_t> admitted, found;
+    for (const auto& [key, known] : want) admitted.push_back(key);
+    for (const uint64_t key : table.keys()) {
+      if (key != 0) found.push_back(key);
+    }
+    std::sort(found.begin(), found.end());
+    RC_ASSERT(found == admitted);
+    EmbeddingTable copy(shape);
+    RC_ASSERT(copy.Restore({.keys = stored.keys(),
+                            .waiting = stored.waiting(),
+                            .values = stored.values(),
+                            .moment1 = {},
+                            .moment2 = {},
+                            .squares = {},
+                            .counted_at = stored.counted_at()})
+                  .ok());
+    stored = copy;
+    RC_ASSERT(Same(table, stored));
+  }
+}
+
+// Changes put on an earlier copy make the later table, whatever happened between.
+RC_GTEST_PROP(EmbeddingTable, ChangesMakeTheLaterTable, ()) {
+  const TableShape shape{.width = 3, .admit_after = *rc::gen::inRange(1u, 3u)};
+  EmbeddingTable table(shape);
+  Count(&table, {1, 2, 3, 1, 2});
+  EmbeddingTable follower = table;
+  table.TrackChanges(true);
+  const bool ages = *rc::gen::arbitrary<bool>();
+  for (uint32_t now = 1; now < 20; ++now) {
+    if (ages) table.SetClock(now);
+    std::vector<uint32_t> rows = Count(
+        &table, *rc::gen::container<std::vector<uint64_t>>(4, rc::gen::inRange<uint64_t>(0, 30)));
+    if (*rc::gen::arbitrary<bool>()) Step(&table, rows);
+    if (ages && now % 6 == 0) (void)table.Expire(now - 2);
+    if (*rc::gen::arbitrary<bool>()) continue;
+    RC_ASSERT(follower.ApplyChange(table.ChangeOf(table.TakeChanged())).ok());
+    RC_ASSERT(Same(table, follower));
+    RC_ASSERT(table.TakeChanged().empty());
+  }
+}
+
+// A table that only reads finds what the trained one has, after copies of the rows that changed.
+RC_GTEST_PROP(EmbeddingTable, CopiedRowsAreFoundByTheirKeys, ()) {
+  EmbeddingTable table({.width = 3});
+  Count(&table, {1, 2, 3});
+  table.SetClock(0);
+  table.TrackKeys();
+  table.TrackChanges(true);
+  EmbeddingTable follower = table;
+  follower.DropState();
+  for (uint32_t now = 1; now < 20; ++now) {
+    table.SetClock(now);
+    std::vector<uint32_t> rows = Count(
+        &table, *rc::gen::container<std::vector<uint64_t>>(4, rc::gen::inRange<uint64_t>(0, 30)));
+    Step(&table, rows);
+    if (now % 6 == 0) (void)table.Expire(now - 2);
+    if (*rc::gen::arbitrary<bool>()) continue;
+    follower.CopyRows(table, table.TakeChanged());
+    RC_ASSERT(follower.keys() == table.keys());
+    for (uint32_t row = 0; row < table.rows(); ++row) {
+      RC_ASSERT(follower.KeyOf(row) == table.keys()[row]);
+      for (size_t j = 0; j < 3; ++j) RC_ASSERT(follower.Row(row)[j] == table.Row(row)[j]);
+    }
+  }
+}
+
+TEST(EmbeddingTable, AChangeThatDoesNotFitIsRefused) {
+  EmbeddingTable table({.width = 2});
+  Count(&table, {4, 5});
+  const EmbeddingTable before = table;
+  table.TrackChanges(true);
+  Count(&table, {6, 7});
+  const EmbeddingTable::Change good = table.ChangeOf(table.TakeChanged());
+  EXPECT_EQ(good.rows, (std::vector<uint32_t>{4, 5}));
+  const auto refuses = [&](auto change) {
+    EmbeddingTable::Change bad = good;
+    change(&bad);
+    EmbeddingTable target = before;
+    EXPECT_EQ(target.ApplyChange(std::move(bad)).code(), Code::kCorruption);
+    EXPECT_TRUE(Same(target, before));
+  };
+  refuses([](auto* c) { c->table_rows = 5; });
+  refuses([](auto* c) { c->table_rows = 7; });
+  refuses([](auto* c) { c->table_rows = 3; });
+  refuses([](auto* c) { c->rows[1] = 4; });
+  refuses([](auto* c) { c->rows[0] = 3; });
+  refuses([](auto* c) { c->now.keys[0] = 5; });
+  refuses([](auto* c) { c->now.values.pop_back(); });
+  refuses([](auto* c) { c->squares = true; });
+  refuses([](auto* c) { c->now.squares = {1, 2}; });
+  EmbeddingTable target = before;
+  ASSERT_TRUE(target.ApplyChange(good).ok());
+  EXPECT_TRUE(Same(target, table));
+}
+
+size_t ResidentBytes() {
+  size_t pages = 0, resident = 0;
+  if (std::FILE* in = std::fopen("/proc/self/statm", "r"); in != nullptr) {
+    if (std::fscanf(in, "%zu %zu", &pages, &resident) != 2) resident = 0;
+    (void)std::fclose(in);
+  }
+  return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+// At every size that growth passes through, with an age and a mark of change for each row; and what we
+// count is what the system gives, but for pages of 2 MB that are not full.
+TEST(EmbeddingTable, ARowOf64NumbersTakesAtMost300Bytes) {
+  const size_t before = ResidentBytes();
+  EmbeddingTable table({.width = 64, .init_deviation = 0.01f});
+  table.SetClock(1);
+  table.TrackChanges(true);
+  double most = 0.0;
+  constexpr size_t kStep = 1000, kRows = 400'000;
+  std::vector<uint64_t> keys(kStep);
+  std::vector<uint32_t> rows(kStep);
+  for (size_t n = kStep; n <= kRows; n += kStep) {
+    for (size_t i = 0; i < kStep; ++i) keys[i] = n - i;
+    table.CountRows(keys.data(), 1, kStep, rows.data(), 1);
+    table.PrepareState(Rule::kAdagrad);
+    most = std::max(most, static_cast<double>(table.bytes()) / static_cast<double>(n));
+  }
+  std::printf("bytes a row, at most: %.1f\n", most);
+  EXPECT_LE(most, 300.0);
+#if !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)  // their shadow memory counts, too
+  if (before == 0) GTEST_SKIP() << "no /proc/self/statm";
+  const auto resident = static_cast<double>(ResidentBytes() - before);
+  constexpr double kMegabyte = 1 << 20, kArrays = 5;
+  EXPECT_NEAR(resident, static_cast<double>(table.bytes()), kArrays * 2 * kMegabyte);
+#endif
+}
+
+}  // namespace
+}  // namespace heed::nn
