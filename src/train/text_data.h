@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "train/toml_table.h"
+#include "base/toml_table.h"
 
 namespace heed::train {
 
