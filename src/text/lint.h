@@ -1,10 +1,6 @@
 // What the law forbids to say in a live room, found in speech, hints, cards and lottery terms. The rules
 // are packs of data (TOML, docs/compliance.md) with a version and dates; this is the machine that reads
-// them. No legal advice.
-//
-// Texts and terms are compared in one spelling: NFKC, lower case, simplified characters, blanks and the
-// signs that people put between letters (* . - _ ~ · |) left out. In a term `#` stands for a number,
-// in digits or Chinese numerals, and `,` for any stop or an end of the text.
+// them. No legal advice. How terms are spelt: text/terms.h.
 #pragma once
 
 #include <cstdint>
