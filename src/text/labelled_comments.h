@@ -1,4 +1,4 @@
-// The comments written and labelled for this project: src/text/testdata/comments_*.tsv,
+// The comments written and labelled for this project: src/text/data/comments_*.tsv,
 // docs/comments-guideline.md.
 #pragma once
 

@@ -15,7 +15,7 @@ TEST(LabelledComments, CoverWhatTheGuidelinePromises) {
   const std::set<std::string> intents = {"question", "price",  "size",      "stock", "shipping",
                                          "purchase", "praise", "complaint", "chat",  "spam"};
   std::set<std::string> texts, rooms;
-  for (const std::string which : {"train", "held_out"}) {
+  for (const std::string which : {"train", "valid", "held_out"}) {
     std::set<std::string> own_rooms, own_intents;
     for (const LabelledComment& comment : Labelled(which)) {
       EXPECT_TRUE(intents.contains(comment.intent)) << comment.text;

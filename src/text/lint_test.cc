@@ -40,7 +40,7 @@ struct Line {
 };
 
 std::vector<Line> Lines() {
-  std::ifstream in(SourcePath("src/text/testdata/lint_lines.tsv"));
+  std::ifstream in(SourcePath("src/text/data/lint_lines.tsv"));
   std::vector<Line> lines;
   std::string topic, split, violation, text;
   std::getline(in, text);

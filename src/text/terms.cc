@@ -30,7 +30,6 @@ bool IsStop(char32_t c) {
     case kStop:
     case U'。':
     case U'!':
-    case U'?':
     case U';':
     case U':':
     case U'、':
@@ -45,15 +44,22 @@ bool IsNumeral(char32_t c) {
                              std::u32string_view::npos);
 }
 
+void Add(char32_t code, uint32_t begin, uint32_t end, Reading* reading) {
+  reading->codes += code;
+  reading->begins.push_back(begin);
+  reading->ends.push_back(end);
+}
+
 Reading Letters(std::string_view text, size_t max_characters) {
   std::vector<Character> characters;
   Normalize(text, max_characters, &characters);
   Reading reading;
   for (const Character& c : characters) {
     if (IsLeftOut(c.code)) continue;
-    reading.codes += IsStop(c.code) ? kStop : Simplified(c.code);
-    reading.begins.push_back(c.begin);
-    reading.ends.push_back(c.end);
+    // A question mark is a stop too, and more than one: it stands between two of no bytes.
+    if (c.code == U'?') Add(kStop, c.begin, c.begin, &reading);
+    Add(IsStop(c.code) ? kStop : Simplified(c.code), c.begin, c.end, &reading);
+    if (c.code == U'?') Add(kStop, c.end, c.end, &reading);
   }
   return reading;
 }
@@ -99,6 +105,11 @@ Reading Read(std::string_view text, size_t max_characters) {
 
 uint32_t TermSet::Add(std::string_view term) {
   std::u32string codes = Letters(term, term.size() * 18).codes;
+  // In a term a question mark is itself alone.
+  for (size_t at = codes.find(U'?'); at != std::u32string::npos; at = codes.find(U'?', at)) {
+    codes.erase(at + 1, 1);
+    codes.erase(at - 1, 1);
+  }
   if (codes.empty()) return kNone;
   const bool numeric = codes.find(U'#') != std::u32string::npos;
   if (numeric) {

@@ -2,7 +2,8 @@
 //
 // Texts and terms are compared in one spelling: NFKC, lower case, simplified characters, blanks and the
 // signs that people put between letters (* . - _ ~ · |) left out. In a term `#` stands for a number,
-// in digits or Chinese numerals, and `,` for any stop or an end of the text.
+// in digits or Chinese numerals, and `,` for any stop or an end of the text;
+// `?` is a question mark alone.
 #pragma once
 
 #include <cstdint>

@@ -19,9 +19,9 @@ inline std::string SourcePath(const std::string& path) {
   return Environment("HEED_SOURCE_DIR") + "/" + path;
 }
 
-// `which`: "train" or "held_out".
+// `which`: "train", "valid" or "held_out".
 inline std::vector<LabelledComment> Labelled(const std::string& which) {
-  auto read = ReadLabelledComments(SourcePath("src/text/testdata/comments_" + which + ".tsv"));
+  auto read = ReadLabelledComments(SourcePath("src/text/data/comments_" + which + ".tsv"));
   EXPECT_TRUE(read.ok()) << read.status().ToString();
   return read.ok() ? std::move(read).value() : std::vector<LabelledComment>();
 }
