@@ -1,7 +1,9 @@
-// Short comments a second on one core.
+// Short comments a second on one core. The ones named Danmaku are of real comments and need HEED_DATA.
 #include <benchmark/benchmark.h>
 
 #include "text/classifier.h"
+#include "text/danmaku.h"
+#include "text/segmenter.h"
 
 namespace heed::text {
 namespace {
@@ -51,6 +53,37 @@ void BM_Score(benchmark::State& state) {
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * comments.size()));
 }
 BENCHMARK(BM_Score);
+
+std::string DataFolder() {
+  const char* data = std::getenv("HEED_DATA");  // NOLINT(concurrency-mt-unsafe): one thread
+  return data == nullptr ? "" : data;
+}
+
+// Spelling and segmentation, on a list of words as large as jieba's.
+void BM_SegmentDanmaku(benchmark::State& state) {
+  const std::vector<Danmaku> comments = ReadDanmaku(DataFolder());
+  const auto dictionary = Dictionary::ReadFile(DataFolder() + "/jieba/jieba.dict.utf8");
+  if (comments.empty() || !dictionary.ok()) {
+    state.SkipWithError("HEED_DATA names no folder with danmaku/ and jieba/");
+    return;
+  }
+  const std::vector<Dictionary::Word> room = {{"主播", 1}, {"牛逼", 1}};
+  const Segmenter segmenter(dictionary.value(), Dictionary::Make(room));
+  Segmenter::Scratch scratch;
+  std::vector<Character> characters;
+  std::vector<Segmenter::Word> words;
+  size_t cut = 0;
+  for (auto _ : state) {
+    for (const Danmaku& comment : comments) {
+      SpellComment(comment.text, 1000, &characters);
+      segmenter.Segment(characters, &scratch, &words);
+      cut += words.size();
+    }
+  }
+  benchmark::DoNotOptimize(cut);
+  state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * comments.size()));
+}
+BENCHMARK(BM_SegmentDanmaku)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace heed::text

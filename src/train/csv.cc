@@ -23,7 +23,9 @@ Result<CsvReader> CsvReader::Open(const std::string& path, char separator) {
   std::unordered_set<std::string> seen;
   for (size_t i = 0; i < reader.field_count_; ++i) {
     const std::string& name = reader.fields_[i];
-    if (name.empty()) return reader.Error("column " + std::to_string(i + 1) + " has no name");
+    // The first may have none: the row numbers that pandas writes. Nobody can ask for it.
+    if (name.empty() && i > 0)
+      return reader.Error("column " + std::to_string(i + 1) + " has no name");
     if (!seen.insert(name).second) return reader.Error("column '" + name + "' appears twice");
     reader.header_.push_back(name);
   }

@@ -54,6 +54,7 @@ TEST(Csv, ErrorsNameFileAndLine) {
   EXPECT_EQ(message("a,b\n1,\"2\"x\n"), ":2: text after a closing quote");
   EXPECT_EQ(message("a,a\n"), ":1: column 'a' appears twice");
   EXPECT_EQ(message("a,\n"), ":1: column 2 has no name");
+  EXPECT_EQ(message(",a\n1,2,3\n"), ":2: expected 2 columns, found 3");
   EXPECT_EQ(message(""), ":1: the file is empty, a header line was expected");
   EXPECT_EQ(ReadAll(folder.path() + "/none.csv").status().code(), Code::kNotFound);
 }

@@ -12,7 +12,7 @@
 #include "base/status.h"
 #include "model/schema.h"
 #include "train/examples.h"
-#include "train/toml_table.h"
+#include "base/toml_table.h"
 
 namespace heed::train {
 

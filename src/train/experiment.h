@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "train/toml_table.h"
+#include "base/toml_table.h"
 #include "train/trainer.h"
 
 namespace heed::train {

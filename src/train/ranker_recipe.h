@@ -2,7 +2,7 @@
 #pragma once
 
 #include "model/ranker.h"
-#include "train/toml_table.h"
+#include "base/toml_table.h"
 
 namespace heed::train {
 

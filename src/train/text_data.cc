@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/suggest.h"
+#include "text/word_lists.h"
 #include "train/csv.h"
 
 namespace heed::train {
@@ -20,7 +21,7 @@ Result<size_t> Column(const CsvReader& reader, const std::string& path, const st
 }
 
 Status ReadOne(const TextSpec& spec, const TextFile& file, const std::string& folder,
-               TextRows* rows) {
+               const text::WordLists* lists, TextRows* rows) {
   const std::string path = (std::filesystem::path(folder) / file.path).string();
   HEED_ASSIGN_OR_RETURN(CsvReader reader, CsvReader::Open(path, spec.separator));
   HEED_ASSIGN_OR_RETURN(const size_t text, Column(reader, path, spec.text));
@@ -53,6 +54,8 @@ Status ReadOne(const TextSpec& spec, const TextFile& file, const std::string& fo
       fold = file.split == "test" ? 0 : file.split == "valid" ? 1 : 2;
     }
     rows->folds.push_back(fold);
+    // After the split, which is of the text alone.
+    if (lists != nullptr) rows->texts.back() = lists->WithTokens(rows->texts.back());
   }
 }
 
@@ -92,6 +95,7 @@ TextSpec ReadTextSpec(const TomlTable& root) {
   }
   spec.text = data.RequiredString("text");
   spec.label = data.RequiredString("label");
+  spec.word_lists = data.String("word_lists", "");
   spec.only_column = data.String("only_column", "");
   spec.only = data.Strings("only");
   if (spec.only_column.empty() != spec.only.empty()) {
@@ -114,8 +118,13 @@ TextSpec ReadTextSpec(const TomlTable& root) {
 
 Result<TextRows> ReadTexts(const TextSpec& spec, const std::string& folder) {
   TextRows rows;
+  std::shared_ptr<const text::WordLists> lists;
+  if (!spec.word_lists.empty()) {
+    HEED_ASSIGN_OR_RETURN(lists, text::WordLists::ReadFile(
+                                     (std::filesystem::path(folder) / spec.word_lists).string()));
+  }
   for (const TextFile& file : spec.files) {
-    HEED_RETURN_IF_ERROR(ReadOne(spec, file, folder, &rows));
+    HEED_RETURN_IF_ERROR(ReadOne(spec, file, folder, lists.get(), &rows));
   }
   if (spec.by == TextSpec::SplitBy::kShare) {
     const auto n = static_cast<double>(rows.size());

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "train/toml_table.h"
+#include "base/toml_table.h"
 
 namespace heed::train {
 
@@ -30,6 +30,7 @@ struct TextSpec {
   std::vector<TextFile> files;
   char separator = ',';
   std::string text, label;  // columns
+  std::string word_lists;   // relative to the data folder: their tokens stand before each text
   std::string only_column;  // keep rows whose value there is in `only`; "": all
   std::vector<std::string> only;
   std::vector<TextLabel> labels;  // every value that may occur

@@ -11,7 +11,7 @@
 
 #include "base/status.h"
 
-namespace heed::train {
+namespace heed {
 
 // A view of one table. Readers return a default and keep the first error of the whole file, so code
 // reads straight through and checks once, with Finish(). Not thread-safe.
@@ -57,4 +57,4 @@ class TomlTable {
   std::shared_ptr<Node> node_;
 };
 
-}  // namespace heed::train
+}  // namespace heed

@@ -1,4 +1,4 @@
-#include "train/toml_table.h"
+#include "base/toml_table.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,7 +9,7 @@
 
 #include "base/suggest.h"
 
-namespace heed::train {
+namespace heed {
 
 struct TomlTable::Node {
   toml::value value;
@@ -264,4 +264,4 @@ Status TomlTable::Finish() const {
 
 Status TomlTable::error() const { return *node_->error; }
 
-}  // namespace heed::train
+}  // namespace heed

@@ -1,0 +1,24 @@
+// The comments written and labelled for this project: src/text/data/comments_*.tsv,
+// docs/comments-guideline.md.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+
+namespace heed::text {
+
+struct LabelledComment {
+  std::string room, intent, sentiment;
+  bool offence = false;
+  std::string cluster;  // of its room; empty: asks nothing
+  std::string text;
+
+  bool asks() const { return !cluster.empty(); }
+};
+
+// Errors are "path:line: ...".
+Result<std::vector<LabelledComment>> ReadLabelledComments(const std::string& path);
+
+}  // namespace heed::text
