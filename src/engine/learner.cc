@@ -93,6 +93,9 @@ void Learner::Remember(const store::LogRecord& record, const state::State& state
 }
 
 void Learner::Before(const store::LogRecord& record, const state::State& before) {
+  if (!follows_[0].load(std::memory_order_relaxed) && !follows_[1].load(std::memory_order_relaxed)) {
+    return;  // no model yet
+  }
   const int64_t now_ms = Clock::System().now_ms();
   // A clock that runs ahead must not end windows early.
   const int64_t ts = std::min(record.event.ts, now_ms);
@@ -108,7 +111,6 @@ void Learner::Before(const store::LogRecord& record, const state::State& before)
     reach_back_.store(minutes_.front().second, std::memory_order_relaxed);
   }
   attribution_.Apply(record, before, this);
-  sequence_.store(record.sequence, std::memory_order_relaxed);
 }
 
 bool Learner::Accepts(LiveRanker which) {

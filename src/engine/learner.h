@@ -111,7 +111,7 @@ class Learner final : public train::FeedbackSink {
   std::vector<Item> queue_;
   bool stopping_ = false;
   // Of the committer, read by the learner.
-  std::atomic<uint64_t> sequence_{0}, reach_back_{0};
+  std::atomic<uint64_t> reach_back_{0};
   std::atomic<int64_t> behind_ms_{-1};  // the newest event behind the clock when it came; -1: none
   std::atomic<uint64_t> shown_[2]{}, skipped_[2]{}, by_decision_[2]{}, queued_[2]{};
   std::atomic<bool> follows_[2]{};

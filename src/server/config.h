@@ -50,6 +50,7 @@ struct Config {
   EngineOptions engine = [] {
     EngineOptions options;
     options.directory = "data";
+    options.learning.on = true;
     return options;
   }();
   LogConfig log;
