@@ -149,6 +149,31 @@ TEST(Metrics, BootstrapCoversAndRepeats) {
   EXPECT_LT(a.auc.high - a.auc.low, 0.10);
 }
 
+TEST(Metrics, TheGainIsOfTheSameDraws) {
+  Random random(9);
+  Predictions a, b;
+  for (uint32_t i = 0; i < 2'000; ++i) {
+    const bool positive = random.Chance(0.3);
+    const auto score = static_cast<float>(random.Normal() + (positive ? 1 : 0));
+    a.scores.push_back(score + static_cast<float>(0.5 * random.Normal()));
+    b.scores.push_back(score);
+    a.labels.push_back(positive ? 1.0f : 0.0f);
+    a.groups.push_back(i / 10);
+  }
+  b.labels = a.labels;
+  b.groups = a.groups;
+  const Interval none = BootstrapAucGain(a, a, 50, 1), gain = BootstrapAucGain(a, b, 200, 1);
+  EXPECT_EQ(none.low, 0);
+  EXPECT_EQ(none.high, 0);
+  const double point = Auc(b.scores, b.labels) - Auc(a.scores, a.labels);
+  EXPECT_GT(gain.low, 0);
+  EXPECT_LT(gain.low, point);
+  EXPECT_GT(gain.high, point);
+  // Narrower than the AUC's own interval: most of what a draw changes, it changes for both.
+  const Interval own = Bootstrap(a, 200, 1).auc;
+  EXPECT_LT(gain.high - gain.low, 0.7 * (own.high - own.low));
+}
+
 TEST(Metrics, BootstrapDrawsWholeGroups) {
   // Every group is a copy of the same rows, so any draw of groups has the same metrics.
   Predictions p;

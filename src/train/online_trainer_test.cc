@@ -379,6 +379,82 @@ TEST(OnlineTrainer, OneViewerTeachesOnlySoMuch) {
   EXPECT_EQ(trainer->stats().labels, 20u);
 }
 
+// From events to weights, and a restart on the way: the trainer is restored as it was, the attribution is
+// not kept at all but replayed from the log's beginning, and says again what the trainer knows.
+TEST(OnlineTrainer, ALogReplayedAfterARestartTeachesNothingTwice) {
+  class ToTrainer final : public FeedbackSink {
+   public:
+    explicit ToTrainer(OnlineTrainer* trainer) : trainer_(trainer) {}
+    void Add(Feedback feedback) override {
+      if (feedback.ranker != LiveRanker::kHosts) return;
+      EXPECT_TRUE(trainer_->Add(feedback).ok());
+    }
+
+   private:
+    OnlineTrainer* trainer_;
+  };
+  std::vector<store::LogRecord> log;
+  Random random(13);
+  store::LogRecord record;
+  record.event.tenant = "t";
+  record.event.session = "s";
+  record.event.ts = 1'764'000'000'000;
+  const auto append = [&](event::ActorKind kind, const std::string& actor, event::Data data) {
+    ++record.sequence;
+    record.event.actor = event::Actor{.id = actor, .kind = kind};
+    record.event.data = std::move(data);
+    log.push_back(record);
+  };
+  for (int room = 0; room < 3; ++room) {
+    record.event.room = "r" + std::to_string(room);
+    const std::string host = "h" + std::to_string(room);
+    append(event::ActorKind::kHost, host, event::StreamStart{.title = "t", .host_id = host});
+  }
+  for (int i = 0; i < 3'000; ++i) {
+    record.event.ts += static_cast<int64_t>(random.Below(3'000));
+    record.event.room = "r" + std::to_string(random.Below(3));
+    const event::Data data[] = {event::RoomImpression{.channel = "f"},
+                                event::RoomImpression{.channel = "f"},
+                                event::ViewerEnter{.channel = "f"},
+                                event::ViewerLeave{.watch_ms = 50'000},
+                                event::Like{.count = 1},
+                                event::OrderCreate{.order_id = "o"}};
+    append(event::ActorKind::kViewer, "u" + std::to_string(random.Below(40)),
+           data[random.Below(std::size(data))]);
+  }
+
+  OnlineOptions options;
+  for (const int64_t window : Attribution::kHostWindowsMs) {
+    options.ledger.windows.push_back({window / 2, window});
+  }
+  model::RankerConfig config{.schema = model::HostSchema(), .hidden = {16}};
+  const auto make = [&] {
+    return OnlineTrainer::Create(model::Ranker::Create(config, 1).value()->Copy(), options).value();
+  };
+  // Learns only from `from` on; returns the trainer's state after `to` records.
+  const auto play = [&](OnlineTrainer* trainer, size_t from, size_t to) {
+    ToTrainer sink(trainer);
+    Attribution attribution;
+    state::State state;
+    for (size_t i = 0; i < to; ++i) {
+      attribution.Apply(log[i], state, &sink);
+      state.Apply(log[i].sequence, log[i].event);
+      if (i >= from) trainer->Learn(log[i].event.ts, 8);
+    }
+  };
+  const auto whole = make(), first = make();
+  play(whole.get(), 0, log.size());
+  play(first.get(), 0, log.size() / 2);
+  auto second = OnlineTrainer::Restore(first->Serialize(), options);
+  ASSERT_TRUE(second.ok()) << second.status().ToString();
+  play(second.value().get(), log.size() / 2, log.size());
+  EXPECT_TRUE(second.value()->live().Serialize() == whole->live().Serialize());
+  EXPECT_EQ(second.value()->stats().labels, whole->stats().labels);
+  EXPECT_EQ(second.value()->stats().corrections, whole->stats().corrections);
+  EXPECT_GT(whole->stats().corrections, 0u);
+  EXPECT_GT(whole->stats().labels, 1'000u);
+}
+
 TEST(OnlineTrainer, TouchedRowsAreThoseThatChanged) {
   const auto trainer = Make(Options());
   Stream stream(12);
