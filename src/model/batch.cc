@@ -108,7 +108,7 @@ Status Batch::Validate(const Schema& schema) const {
     }));
   }
   if (!weights.empty()) {
-    HEED_RETURN_IF_ERROR(CheckSize(weights.size(), N, "weights"));
+    HEED_RETURN_IF_ERROR(CheckSize(weights.size(), weights.size() == N * T ? N * T : N, "weights"));
     HEED_RETURN_IF_ERROR(CheckValues(weights, "weights", "a number, 0 or more,",
                                      [](float v) { return Finite(v) && v >= 0.0f; }));
   }

@@ -33,7 +33,7 @@ struct Batch {
   std::vector<float> candidate_numerics;  // [N, D of Side::kCandidate], raw; NaN: absent
   std::vector<SequenceBatch> sequences;   // one per SequenceSpec
   std::vector<float> labels;   // [N, T] 0 or 1, NaN: not known (no loss); empty in serving
-  std::vector<float> weights;  // [N] or empty for all 1
+  std::vector<float> weights;  // [N], or [N, T] by task, or empty for all 1
 
   void Clear(const Schema& schema);  // empty, keeping memory
   // Shapes agree with `schema` and each other, values finite where they must be; the message says

@@ -14,14 +14,17 @@ float Sigmoid(float z) {
 double BceWithLogits(ConstMat logits, std::span<const float> labels, std::span<const float> weights,
                      std::span<const float> task_weights, Mat d_logits) {
   const size_t T = logits.cols;
+  const bool by_task = T > 1 && weights.size() == logits.rows * T;
   double total = 0.0;
   for (const float w : weights) total += static_cast<double>(w);
+  if (by_task) total /= static_cast<double>(T);
   if (weights.empty()) total = static_cast<double>(logits.rows);
   const double share = total > 0.0 ? 1.0 / total : 0.0;
   double loss = 0.0;
   for (size_t n = 0; n < logits.rows; ++n) {
-    const double weight = share * (weights.empty() ? 1.0 : static_cast<double>(weights[n]));
     for (size_t t = 0; t < T; ++t) {
+      const size_t at = by_task ? n * T + t : n;
+      const double weight = share * (weights.empty() ? 1.0 : static_cast<double>(weights[at]));
       const float y = labels[n * T + t], z = logits.Row(n)[t];
       float& d = d_logits.Row(n)[t];
       d = 0.0f;

@@ -10,10 +10,10 @@ namespace heed::nn {
 
 float Sigmoid(float z);
 
-// N samples, T tasks: loss = sum_{n,t} task_weights[t] w[n] bce(z[n,t], y[n,t]) / sum_n w[n], with
+// N samples, T tasks: loss = sum_{n,t} task_weights[t] w[n,t] bce(z[n,t], y[n,t]) / mean_t sum_n w[n,t],
 //   bce(z, y) = max(z, 0) - z y + log1p(exp(-|z|)).
-// A label that is NaN is not known and adds nothing. weights empty: all 1; when they sum to 0 the
-// loss and its gradient are 0. Sets d_logits [N, T]. Summed in double, in row order.
+// A label that is NaN is not known and adds nothing. weights [N, T], or [N]: alike for all tasks, or
+// empty: all 1; when they sum to 0 the loss and its gradient are 0. Sets d_logits [N, T]. Summed in double, in row order.
 double BceWithLogits(ConstMat logits, std::span<const float> labels, std::span<const float> weights,
                      std::span<const float> task_weights, Mat d_logits);
 

@@ -118,6 +118,11 @@ TEST(Bce, UnknownLabelsAndWeightsAndHugeLogits) {
   EXPECT_NEAR(loss, 0.75 * std::log1p(std::exp(-0.5)), 1e-6);
   EXPECT_NEAR(d.data()[0], 0.75 * (1.0 / (1.0 + std::exp(-0.5)) - 1.0), 1e-6);
   for (int i = 1; i < 4; ++i) EXPECT_EQ(d.data()[i], 0.0f);
+  // By task: only what is known and weighs something counts, against the mean weight of a task.
+  EXPECT_NEAR(BceWithLogits(z.view(), labels, std::vector<float>{3.0f, 1.0f, 0.0f, 4.0f},
+                            std::vector<float>{1.0f, 2.0f}, d.view()),
+              0.75 * std::log1p(std::exp(-0.5)), 1e-6);
+  EXPECT_NEAR(d.data()[0], 0.75 * (1.0 / (1.0 + std::exp(-0.5)) - 1.0), 1e-6);
   // A wrong answer at 1e6 costs 1e6 and pulls with full weight.
   const std::vector<float> wrong = {nan, 0.0f, nan, nan};
   EXPECT_DOUBLE_EQ(BceWithLogits(z.view(), wrong, {}, std::vector<float>{1.0f, 1.0f}, d.view()),

@@ -52,6 +52,10 @@ TrainOptions ReadTrain(const TomlTable& table, const std::vector<std::string>& t
   }
   options.refit = table.Flag("refit", options.refit);
   options.calibrate = table.Flag("calibrate", options.calibrate);
+  for (const double weight : table.Numbers("positive_weights")) {
+    options.positive_weights.push_back(static_cast<float>(weight));
+  }
+  options.negative_share = table.Number("negative_share", options.negative_share, 1e-6, 1);
   options.optimizer = ReadOptimizer(table.Table("optimizer"), {});
   return options;
 }

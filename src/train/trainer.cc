@@ -77,6 +77,7 @@ class Run {
       const size_t count = std::min<size_t>(options_.batch_size, rows - first);
       data_.FillBatch({Setting::kOnline, plan_.vocabulary}, std::span(order).subspan(first, count),
                       &batch);
+      WeighClasses(&batch);
       ranker_->SetRateScale(static_cast<float>(
           plateau_scale_ * RateScale(options_.schedule, options_.warmup, step_, planned)));
       const Result<double> loss = ranker_->TrainStep(batch, options_.optimizer);
@@ -161,6 +162,7 @@ class Run {
   Status Start() {
     start_ = kept_ = Now();
     HEED_ASSIGN_OR_RETURN(ranker_, model::Ranker::Create(config_, options_.seed));
+    CorrectLogits();
     ranker_->SetThreads(options_.threads);
     const View view{Setting::kOnline, plan_.vocabulary};
     std::vector<float> mean, deviation;
@@ -181,6 +183,30 @@ class Run {
     return {};
   }
 
+  // Weights and samples move log-odds by log w + log (1 / share) (King & Zeng 2001); this takes it out.
+  void CorrectLogits() {
+    const size_t T = data_.schema().tasks.size();
+    std::vector<float> shift(T, static_cast<float>(std::log(options_.negative_share)));
+    for (size_t t = 0; t < options_.positive_weights.size(); ++t) {
+      shift[t] -= std::log(options_.positive_weights[t]);
+    }
+    ranker_->SetCalibration(std::vector<float>(T, 1.0f), shift);
+  }
+
+  void WeighClasses(model::Batch* batch) const {
+    const size_t N = batch->candidates, T = options_.positive_weights.size();
+    if (T == 0) return;
+    std::vector<float> weights(N * T);
+    for (size_t n = 0; n < N; ++n) {
+      const float own = batch->weights.empty() ? 1.0f : batch->weights[n];
+      for (size_t t = 0; t < T; ++t) {
+        const bool positive = batch->labels[n * T + t] > 0.5f;
+        weights[n * T + t] = positive ? own * options_.positive_weights[t] : own;
+      }
+    }
+    batch->weights = std::move(weights);
+  }
+
   std::vector<float> BaseLogOdds() const {
     std::vector<float> out;
     for (size_t t = 0; t < data_.schema().tasks.size(); ++t) {
@@ -189,7 +215,10 @@ class Run {
         const float label = data_.label(sample, t);
         if (!std::isnan(label)) ones += label, known += 1;
       }
-      out.push_back(static_cast<float>(std::log(ones / (known - ones))));
+      const double weight = options_.positive_weights.empty()
+                                ? 1.0
+                                : static_cast<double>(options_.positive_weights[t]);
+      out.push_back(static_cast<float>(std::log(weight * ones / (known - ones))));
     }
     return out;
   }
@@ -306,6 +335,19 @@ Status CheckOptions(const Examples& data, const model::RankerConfig& config,
   if (options.patience == 0) return InvalidArgument("'patience' must be above 0", "patience");
   std::vector<std::string> tasks;
   for (const model::TaskSpec& task : data.schema().tasks) tasks.push_back(task.name);
+  const std::vector<float>& weights = options.positive_weights;
+  if ((!weights.empty() && weights.size() != tasks.size()) ||
+      std::any_of(weights.begin(), weights.end(),
+                  [](float w) { return !(w > 0.0f) || !std::isfinite(w); })) {
+    return InvalidArgument("'positive_weights' must be a number above 0 for each label",
+                           "positive_weights");
+  }
+  if (!(options.negative_share > 0) || options.negative_share > 1 ||
+      (options.negative_share < 1 && tasks.size() > 1)) {
+    return InvalidArgument(
+        "'negative_share' must be above 0 and at most 1, and with several labels 1",
+        "negative_share");
+  }
   if (!options.stop_task.empty() &&
       std::find(tasks.begin(), tasks.end(), options.stop_task) == tasks.end()) {
     return InvalidArgument("'stop_task' names no label: '" + options.stop_task + "'" +
@@ -330,6 +372,18 @@ double RateScale(TrainOptions::Schedule schedule, double warmup, uint64_t step, 
 }
 
 namespace {
+
+// All but the negatives that are left out: which, depends on the seed and the row alone.
+std::vector<uint32_t> Drawn(const Examples& data, const TrainOptions& options,
+                            std::vector<uint32_t> samples) {
+  if (options.negative_share >= 1) return samples;
+  std::erase_if(samples, [&](uint32_t sample) {
+    if (!(data.label(sample, 0) < 0.5f)) return false;  // an unknown one stays, too
+    Random random(MixHash(options.seed + MixHash(uint64_t{sample} + 1)));
+    return !random.Chance(options.negative_share);
+  });
+  return samples;
+}
 
 TrainingState::Fit FitOf(const TrainResult& result) {
   return {.steps = result.steps,
@@ -392,7 +446,8 @@ Result<TrainResult> Train(const Examples& data, const model::RankerConfig& confi
     HEED_ASSIGN_OR_RETURN(first, ResultOf(*from->fit));
   } else {
     Run fit(data, config, options,
-            {"fit", train, Vocabulary::kTrain, options.epochs, options.epochs, !valid.empty()},
+            {"fit", Drawn(data, options, train), Vocabulary::kTrain, options.epochs, options.epochs,
+             !valid.empty()},
             progress, stop, checkpoint, frame);
     HEED_ASSIGN_OR_RETURN(first, fit.Go(from.has_value() ? &*from : nullptr));
   }
@@ -402,8 +457,8 @@ Result<TrainResult> Train(const Examples& data, const model::RankerConfig& confi
   all.insert(all.end(), valid.begin(), valid.end());
   if (!checkpoint.path.empty()) frame.fit = FitOf(first);
   Run refit(data, config, options,
-            {"refit", std::move(all), Vocabulary::kTrainAndValid, options.epochs, first.best_epochs,
-             false},
+            {"refit", Drawn(data, options, std::move(all)), Vocabulary::kTrainAndValid,
+             options.epochs, first.best_epochs, false},
             progress, stop, checkpoint, frame);
   HEED_ASSIGN_OR_RETURN(TrainResult second,
                         refit.Go(from.has_value() && from->fit.has_value() ? &*from : nullptr));

@@ -39,6 +39,13 @@ struct TrainOptions {
   std::string stop_task;  // "": the mean over all tasks
   bool refit = false;     // then once more from scratch, on train + valid, for as many epochs
   bool calibrate = true;  // Platt on the valid rows, by the model that has not seen them
+  // How much more than a negative a positive counts, by task; empty: alike.
+  std::vector<float> positive_weights;
+  // Of the training rows that are negative this share is used, drawn once for all epochs; a ranker of one
+  // task only, whose other rows would else say too much for the other tasks.
+  double negative_share = 1;
+  // Both move a task's log-odds by a known number; the ranker's calibration takes it out again, before
+  // anything is measured, and where Platt is fitted that does it too.
 };
 
 // The factor on the rates at `step` of `planned`.

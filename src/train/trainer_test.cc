@@ -67,6 +67,98 @@ TEST(Trainer, LearnsThroughAProjection) {
   }
 }
 
+// Predicted over observed, of the test rows.
+double Pcoc(const Arena& arena, const TrainResult& result, size_t task) {
+  const auto predicted =
+      Predict(*result.ranker, *arena.data, {}, arena.data->samples_of(Split::kTest));
+  double sum = 0, ones = 0;
+  for (size_t i = 0; i < predicted.value()[task].labels.size(); ++i) {
+    sum += static_cast<double>(predicted.value()[task].probabilities[i]);
+    ones += static_cast<double>(predicted.value()[task].labels[i]);
+  }
+  return sum / ones;
+}
+
+TEST(Trainer, WeightsOfClassesAreTakenOutAgain) {
+  Arena arena(3000);
+  arena.options.calibrate = false;
+  const double plain[] = {Pcoc(arena, arena.Train(), 0), Pcoc(arena, arena.Train(), 1)};
+  arena.options.positive_weights = {6.0f, 1.0f};
+  TrainResult weighted = arena.Train();
+  for (size_t t = 0; t < 2; ++t) EXPECT_NEAR(Pcoc(arena, weighted, t), plain[t], 0.12) << t;
+  // Without the correction the first task's would be far too high, the other's as before.
+  weighted.ranker->SetCalibration({1.0f, 1.0f}, {0.0f, 0.0f});
+  EXPECT_GT(Pcoc(arena, weighted, 0), plain[0] + 0.3);
+  EXPECT_NEAR(Pcoc(arena, weighted, 1), plain[1], 0.12);
+  arena.options.positive_weights = {1.0f};
+  EXPECT_EQ(heed::train::Train(*arena.data, arena.config, arena.options).status().field(),
+            "positive_weights");
+}
+
+// One task of the world's two.
+class OneTask : public Examples {
+ public:
+  explicit OneTask(const Examples& data) : data_(data), schema_(data.schema()) {
+    schema_.tasks.resize(1);
+  }
+  const model::Schema& schema() const override { return schema_; }
+  const std::vector<uint32_t>& samples_of(Split split) const override {
+    return data_.samples_of(split);
+  }
+  void FillBatch(const View& view, std::span<const uint32_t> samples,
+                 model::Batch* batch) const override {
+    data_.FillBatch(view, samples, batch);
+    for (size_t n = 0; n < samples.size(); ++n) batch->labels[n] = batch->labels[2 * n];
+    batch->labels.resize(samples.size());
+  }
+  float label(uint32_t sample, size_t task) const override { return data_.label(sample, task); }
+  uint32_t group(uint32_t sample) const override { return data_.group(sample); }
+  void NumericScaling(const View& view, std::span<const uint32_t> samples, std::vector<float>* mean,
+                      std::vector<float>* deviation) const override {
+    data_.NumericScaling(view, samples, mean, deviation);
+  }
+
+ private:
+  const Examples& data_;
+  model::Schema schema_;
+};
+
+TEST(Trainer, LeftOutNegativesAreCorrectedFor) {
+  Arena arena(12'000);
+  const OneTask data(*arena.data);
+  arena.config.schema = data.schema();
+  arena.options.calibrate = false;
+  arena.options.epochs = 1;
+  const auto train = [&] {
+    auto result = heed::train::Train(data, arena.config, arena.options);
+    EXPECT_TRUE(result.ok()) << result.status().ToString();
+    return std::move(result).value();
+  };
+  const auto pcoc = [&](const TrainResult& result) {
+    const auto predicted = Predict(*result.ranker, data, {}, data.samples_of(Split::kTest));
+    double sum = 0, ones = 0;
+    for (size_t i = 0; i < predicted.value()[0].labels.size(); ++i) {
+      sum += static_cast<double>(predicted.value()[0].probabilities[i]);
+      ones += static_cast<double>(predicted.value()[0].labels[i]);
+    }
+    return sum / ones;
+  };
+  const TrainResult all = train();
+  arena.options.negative_share = 0.2;
+  TrainResult some = train();
+  size_t negatives = 0;
+  for (const uint32_t sample : data.samples_of(Split::kTrain))
+    negatives += data.label(sample, 0) < 0.5f;
+  const auto left_out = static_cast<double>(all.rows_seen - some.rows_seen);
+  EXPECT_NEAR(left_out / static_cast<double>(negatives), 0.8, 0.05);
+  EXPECT_NEAR(pcoc(all), 1.0, 0.12);
+  EXPECT_NEAR(pcoc(some), 1.0, 0.12);
+  some.ranker->SetCalibration({1.0f}, {0.0f});
+  EXPECT_GT(pcoc(some), 1.4) << "the correction does nothing";
+  EXPECT_EQ(heed::train::Train(*arena.data, Arena(50).config, arena.options).status().field(),
+            "negative_share");
+}
+
 TEST(Trainer, SameSeedSameBytes) {
   Arena arena(600);
   const std::string a = arena.Train().ranker->Serialize(), b = arena.Train().ranker->Serialize();

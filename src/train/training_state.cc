@@ -71,8 +71,8 @@ uint64_t FingerprintOf(const Examples& data, const TrainOptions& options) {
         static_cast<uint32_t>(optimizer.all_rows)}) {
     out.Varint(value);
   }
-  for (const double value :
-       {options.epochs, options.plateau_factor, options.average, options.warmup}) {
+  for (const double value : {options.epochs, options.plateau_factor, options.average,
+                             options.warmup, options.negative_share}) {
     number(value);
   }
   for (const float value :
@@ -80,6 +80,7 @@ uint64_t FingerprintOf(const Examples& data, const TrainOptions& options) {
         optimizer.epsilon, optimizer.dense_l2, optimizer.table_l2, optimizer.clip_norm}) {
     out.Fixed(std::bit_cast<uint32_t>(value));
   }
+  for (const float weight : options.positive_weights) out.Fixed(std::bit_cast<uint32_t>(weight));
   for (const Split split : {Split::kTrain, Split::kValid}) {
     for (const uint32_t sample : data.samples_of(split)) {
       out.Fixed(sample);
