@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "base/toml_table.h"
 #include "train/online_trainer.h"
-#include "train/toml_table.h"
 
 namespace heed::train {
 
