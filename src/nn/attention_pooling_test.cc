@@ -187,8 +187,9 @@ RC_GTEST_PROP(Pooling, OneItemHasWeightOneAndLessWithTheNullSlot, ()) {
   const PoolingAnswer answer(c);
   for (size_t b = 0; b < 3; ++b) {
     for (size_t h = 0; h < c.shape().heads; ++h) {
-      const float w = answer.Weights(c, b, h)[0];
-      const bool right = null_slot ? w < 1.0f : w == 1.0f;
+      // Beside a high score the null slot's weight is too small to show in the other.
+      const float* w = answer.Weights(c, b, h);
+      const bool right = null_slot ? w[1] > 0.0f : w[0] == 1.0f;
       RC_ASSERT(right);
     }
   }

@@ -148,7 +148,8 @@ RC_GTEST_PROP(Attention, OneTokenNeverTakesAllTheWeight, ()) {
   const AttentionAnswer answer(c, AnyForm());
   for (size_t n = 0; n < c.queries.rows(); ++n) {
     for (size_t h = 0; h < 2; ++h) {
-      RC_ASSERT(answer.Weights(c, n, h)[0] < 1.0f);
+      // Beside a high score the null slot's weight is too small to show in the other.
+      RC_ASSERT(answer.Weights(c, n, h)[1] > 0.0f);
       RC_ASSERT(answer.Weights(c, n, h)[0] > 0.0f);
     }
   }

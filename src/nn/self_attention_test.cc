@@ -229,8 +229,10 @@ RC_GTEST_PROP(MultiHead, OneRowHasAllTheWeightUnlessThereIsANullSlot, ()) {
   const MultiHeadAnswer answer(c);
   for (size_t r = 0; r < 2; ++r) {
     for (size_t h = 0; h < shape.heads; ++h) {
-      const float w = answer.Weights(c, r, h, 0)[0];
-      RC_ASSERT((w == 1.0f) == !shape.null_slot);
+      // Beside a high score the null slot's weight is too small to show in the other.
+      const float* w = answer.Weights(c, r, h, 0);
+      const bool right = shape.null_slot ? w[1] > 0.0f : w[0] == 1.0f;
+      RC_ASSERT(right);
     }
   }
 }
