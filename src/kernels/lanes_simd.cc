@@ -224,6 +224,80 @@ void ScalePanels(const Panels& w, const float* q, float* out) {
   }
 }
 
+#if HWY_TARGET == HWY_AVX3
+void QuantisePanels(const Panels& w, const float* q, float inverse, int8_t* out, float* sums) {
+  // Packing puts four of each row side by side within 128 bits; this puts four rows side by side.
+  const __m512i quads =
+      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+  const __m512i ones = _mm512_set1_epi8(1), ones16 = _mm512_set1_epi16(1);
+  for (size_t n = 0; n < w.padded_N; n += kPanel) {
+    const size_t wide = std::min(kPanel, w.padded_N - n);
+    const auto* in = reinterpret_cast<const float*>(w.Panel(n, sizeof(float)));
+    __m512i sum[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    for (size_t k = 0; k < w.padded_K; k += 4) {
+      __m512 factor[4];
+      HEED_UNROLL
+      for (size_t i = 0; i < 4; ++i) factor[i] = _mm512_set1_ps(q[k + i] * inverse);
+      HEED_UNROLL
+      for (size_t j = 0; j < 2; ++j) {
+        if (16 * j >= wide) break;
+        __m512i x[4];
+        HEED_UNROLL
+        for (size_t i = 0; i < 4; ++i) {
+          const __m512 at = _mm512_loadu_ps(in + (k + i) * wide + 16 * j);
+          x[i] = _mm512_maskz_cvtps_epi32(0xffff, _mm512_mul_ps(factor[i], at));
+        }
+        const __m512i bytes = _mm512_shuffle_epi8(
+            _mm512_packs_epi16(_mm512_packs_epi32(x[0], x[1]), _mm512_packs_epi32(x[2], x[3])),
+            quads);
+        sum[j] =
+            _mm512_add_epi32(sum[j], _mm512_madd_epi16(_mm512_maddubs_epi16(ones, bytes), ones16));
+        _mm512_storeu_si512(out + k * wide + 64 * j, bytes);
+      }
+    }
+    for (size_t j = 0; 16 * j < wide; ++j) {
+      _mm512_storeu_ps(sums + n + 16 * j, _mm512_maskz_cvtepi32_ps(0xffff, sum[j]));
+    }
+    out += w.padded_K * wide;
+  }
+}
+
+// The sums of four vectors.
+HWY_INLINE __m128 FourSums(const __m512* x) {
+  const auto pairs = [](__m512 a, __m512 b) HWY_ATTR {
+    return _mm512_castps_pd(_mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)));
+  };
+  const __m512d ab = pairs(x[0], x[1]), cd = pairs(x[2], x[3]);
+  const __m512 quarters = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)),
+                                        _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
+  const __m256 halves = _mm256_add_ps(_mm512_castps512_ps256(quarters),
+                                      _mm512_maskz_extractf32x8_ps(0xff, quarters, 1));
+  return _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
+}
+
+void RowDots(const float* x, size_t stride, size_t M, size_t width, const float* w, float* out,
+             size_t out_step) {
+  for (size_t m = 0; m < M; m += 4) {
+    const float* row[4];
+    __m512 sum[4];
+    HEED_UNROLL
+    for (size_t i = 0; i < 4; ++i) {
+      row[i] = x + std::min(m + i, M - 1) * stride;
+      sum[i] = _mm512_setzero_ps();
+    }
+    for (size_t k = 0; k < width; k += 16) {
+      const __m512 of_w = _mm512_loadu_ps(w + k);
+      HEED_UNROLL
+      for (size_t i = 0; i < 4; ++i) {
+        sum[i] = _mm512_fmadd_ps(_mm512_loadu_ps(row[i] + k), of_w, sum[i]);
+      }
+    }
+    alignas(16) float sums[4];
+    _mm_store_ps(sums, FourSums(sum));
+    for (size_t i = 0; i < std::min<size_t>(4, M - m); ++i) out[(m + i) * out_step] = sums[i];
+  }
+}
+#else
 void QuantisePanels(const Panels& w, const float* q, float inverse, int8_t* out, float* sums) {
   const VI low = hn::Set(kIntTag, 255);
   auto* quads = reinterpret_cast<int32_t*>(out);
@@ -260,6 +334,7 @@ void RowDots(const float* x, size_t stride, size_t M, size_t width, const float*
     out[m * out_step] = hn::GetLane(hn::SumOfLanes(kTag, sum));
   }
 }
+#endif
 
 void Dice(float* x, size_t stride, size_t M, size_t width, const float* slope, const float* scale,
           const float* shift) {
