@@ -316,6 +316,7 @@ Status CompiledRanker::Impl::Run(const Batch& batch, Arena* arena, std::span<flo
                            "logits");
   }
   const kernels::FlushDenormals flush;
+  const kernels::MatrixUnitScope unit;
   // Few and small; kept by the thread, so that a request takes no memory for them.
   thread_local std::vector<History> histories;
   for (size_t n = 0; n < batch.candidates;) {

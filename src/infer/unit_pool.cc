@@ -14,8 +14,12 @@ using kernels::Products;
 
 size_t RoundUp(size_t n, size_t step) { return (n + step - 1) / step * step; }
 
-// Tokens that pass the unit together: what lies between its layers stays in the first cache.
+// Tokens that pass the unit together: what lies between its layers stays in the first cache. The last
+// ones join the block before, if they are less than half of one.
 constexpr size_t kTokenBlock = 24, kTokenBlockInt8 = 96;
+constexpr size_t BlockOf(size_t left, size_t block) {
+  return left < block + block / 2 ? left : block;
+}
 
 // DIN's activation unit with its first layer factored (nn/activation_unit.h): of
 //   k (Wk - Wd + diag(q) Wp) + q (Wq + Wd) + b
@@ -185,9 +189,10 @@ class UnitPool final : public Pool {
     s.shift = arena->Take<float>(padded_A_);
     s.own = arena->Take<float>(product_.padded_K() * padded_A_);
     s.own_int8 = arena->Take<int8_t>(product_.padded_K() * padded_A_);
+    const size_t most = (int8_ ? kTokenBlockInt8 : kTokenBlock) * 3 / 2;
     for (int i = 0; i < 2; ++i) {
-      s.hidden[i] = arena->Take<float>((int8_ ? kTokenBlockInt8 : kTokenBlock) * widest);
-      s.hidden_u8[i] = arena->Take<uint8_t>(kTokenBlockInt8 * widest);
+      s.hidden[i] = arena->Take<float>(most * widest);
+      s.hidden_u8[i] = arena->Take<uint8_t>(most * widest);
     }
     return s;
   }
@@ -216,8 +221,8 @@ class UnitPool final : public Pool {
     const size_t Dt = shape_.token_width;
     p.scale_panels(product_.panels(), s.q, s.own);
     const kernels::Panels own{reinterpret_cast<const uint8_t*>(s.own), Dt, padded_A_};
-    for (size_t l = 0; l < history.L; l += kTokenBlock) {
-      const size_t M = std::min(kTokenBlock, history.L - l);
+    for (size_t l = 0, M = 0; l < history.L; l += M) {
+      M = BlockOf(history.L - l, kTokenBlock);
       p.fp32(history.rows + l * history.stride, history.stride, M, own,
              {.bias = s.base,
               .add = history.extra + l * history.stride,
@@ -268,8 +273,8 @@ class UnitPool final : public Pool {
       s.shift[n] = s.base[n] - 128.0f * unit * s.sums[n];
     }
     const kernels::Panels own{reinterpret_cast<const uint8_t*>(s.own_int8), K, padded_A_};
-    for (size_t l = 0; l < history.L; l += kTokenBlockInt8) {
-      const size_t M = std::min(kTokenBlockInt8, history.L - l);
+    for (size_t l = 0, M = 0; l < history.L; l += M) {
+      M = BlockOf(history.L - l, kTokenBlockInt8);
       kernels::Epilogue end{.scale = s.scale,
                             .bias = s.shift,
                             .add = history.extra + l * history.stride,

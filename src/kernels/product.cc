@@ -64,6 +64,27 @@ PackedMatrix::PackedMatrix(const float* w, size_t K, size_t N, size_t stride, Pr
       }
     }
   }
+  if (precision == Precision::kFp32 && padded_n_ >= kLeastSplitColumns &&
+      AttainableLevels().back() == Level::kAmx) {
+    Split(w, stride);
+  }
+}
+
+void PackedMatrix::Split(const float* w, size_t stride) {
+  const size_t padded = SplitK(k_);
+  split_.assign(kSplitParts * padded_n_ * padded, 0);
+  for (size_t n = 0; n < n_; ++n) {
+    const size_t first = n / kPanel * kPanel, wide = std::min(kPanel, padded_n_ - first);
+    for (size_t k = 0; k < k_; ++k) {
+      Bf16* to =
+          split_.data() + kSplitParts * first * padded + (k / 2 * wide + n - first) * 2 + k % 2;
+      float rest = w[k * stride + n];
+      for (size_t part = 0; part < kSplitParts; ++part, to += padded * wide) {
+        *to = ToBf16(rest);
+        rest -= FromBf16(*to);
+      }
+    }
+  }
 }
 
 const Products& ProductsOf(Level level) {
@@ -96,5 +117,17 @@ bool FastBf16() {
   return false;
 #endif
 }
+
+#if HEED_SIMD
+MatrixUnitScope::MatrixUnitScope() {
+  if (simd::HasAmx()) simd::Amx().hold();
+}
+MatrixUnitScope::~MatrixUnitScope() {
+  if (simd::HasAmx()) simd::Amx().let_go();
+}
+#else
+MatrixUnitScope::MatrixUnitScope() = default;
+MatrixUnitScope::~MatrixUnitScope() = default;
+#endif
 
 }  // namespace heed::kernels

@@ -27,13 +27,26 @@ using Bf16 = uint16_t;  // the upper half of a float, rounded to nearest even
 Bf16 ToBf16(float x);
 float FromBf16(Bf16 x);
 
+// A float as the sum of three numbers of bf16, x = upper + middle + lower: each takes 8 of the 24 bits, so
+// nothing is lost. A matrix unit that knows only bf16 multiplies floats by six products,
+//   a w ~ u u' + u m' + m u' + u l' + m m' + l u',
+// summed in fp32: what is left out is at most 2.01 * 2^-24 |a w|, two of fp32's roundings (Henry, Tang,
+// Heinecke 2019; oneMKL calls it float_to_bf16x3). Parts below 2^-126 count as 0; an infinity, or what
+// exceeds 3.38e38, may come out as NaN. K is padded with zeros to 32. A row of the left operand is
+// [upper K | middle K | lower K], a panel three panels of bf16 likewise.
+constexpr size_t kSplitParts = 3;
+constexpr size_t SplitK(size_t K) { return (K + 31) / 32 * 32; }
+constexpr size_t kLeastSplitColumns = 64;  // fewer would not earn what splitting the rows costs
+
 // A packed matrix by its bare panels.
 struct Panels {
   const uint8_t* data = nullptr;
   size_t padded_K = 0, padded_N = 0;
+  const Bf16* split = nullptr;  // the same numbers split, where kAmx is attainable and wants them
 
   // Of the panel that begins with column n; elements of `element` bytes.
   const uint8_t* Panel(size_t n, size_t element) const { return data + n * padded_K * element; }
+  const Bf16* SplitPanel(size_t n) const { return split + kSplitParts * n * SplitK(padded_K); }
 };
 
 class PackedMatrix {
@@ -47,16 +60,24 @@ class PackedMatrix {
   size_t N() const { return n_; }
   size_t padded_K() const { return padded_k_; }
   size_t padded_N() const { return padded_n_; }  // a multiple of 16
-  Panels panels() const { return {bytes_.data(), padded_k_, padded_n_}; }
+  Panels panels() const {
+    return {bytes_.data(), padded_k_, padded_n_, split_.empty() ? nullptr : split_.data()};
+  }
   // int8: w[k][n] = scale[n] * stored, and the sum of a column's stored numbers.  [padded N]
   const float* scale() const { return scale_.data(); }
   const float* sum() const { return sum_.data(); }
-  size_t bytes() const { return bytes_.size() + (scale_.size() + sum_.size()) * sizeof(float); }
+  size_t bytes() const {
+    return bytes_.size() + split_.size() * sizeof(Bf16) +
+           (scale_.size() + sum_.size()) * sizeof(float);
+  }
 
  private:
+  void Split(const float* w, size_t stride);
+
   Precision precision_ = Precision::kFp32;
   size_t k_ = 0, n_ = 0, padded_k_ = 0, padded_n_ = 0;
   LineVector<uint8_t> bytes_;
+  LineVector<Bf16> split_;
   std::vector<float> scale_, sum_;
 };
 
@@ -81,6 +102,7 @@ struct Epilogue {
 // The left operand's element is float, Bf16 or uint8_t as the matrix's precision says; its rows are
 // `a_stride` elements apart and hold padded K of them (what meets the padding must be finite).
 struct Products {
+  // At kAmx by split numbers, where w has them and M is 16 at least.
   void (*fp32)(const float* a, size_t a_stride, size_t M, const Panels& w, const Epilogue& end);
   void (*bf16)(const Bf16* a, size_t a_stride, size_t M, const Panels& w, const Epilogue& end);
   void (*int8)(const uint8_t* a, size_t a_stride, size_t M, const Panels& w, const Epilogue& end);
@@ -135,6 +157,17 @@ const Products& ProductsOf(Level level);
 // Whether products of bf16 pairs outrun those of floats at the level in use: as vectors they take half
 // the time on AMD's processors and twice the time on Intel's, which leave bf16 to the matrix unit.
 bool FastBf16();
+
+// While one lives, this thread's matrix unit stays configured from one product to the next: setting it up
+// takes 100 ns, as long as 20 of its instructions. Nothing but Products may use the unit meanwhile,
+// and the scope should be short: a unit in use slows down every switch between threads.
+class MatrixUnitScope {
+ public:
+  MatrixUnitScope();
+  ~MatrixUnitScope();
+  MatrixUnitScope(const MatrixUnitScope&) = delete;
+  MatrixUnitScope& operator=(const MatrixUnitScope&) = delete;
+};
 
 namespace reference {
 void Fill(Products& products);

@@ -18,7 +18,8 @@ namespace {
 constexpr size_t kRowBytes = 64, kSums = 16;  // of a full tile
 
 // Registers: 0 to 3 sums, 4 and 5 a full step of the left and of the right side, 6 and 7 the last,
-// shorter step. So no operand needs padding and nothing beside it is read.
+// shorter step. So no operand needs padding and nothing beside it is read. Split numbers: 4 and 5 the
+// left side's two rows of tiles, 6 and 7 the right side's two columns.
 struct alignas(64) TileConfig {
   uint8_t palette = 1, start_row = 0;
   uint8_t reserved[14] = {};
@@ -26,24 +27,41 @@ struct alignas(64) TileConfig {
   uint8_t rows[16] = {};
 };
 
+constexpr size_t kFull = kRowBytes;  // as a last step: as long as the others
+// What this thread's registers are shaped for: bytes of the last step, 0: nothing.
+thread_local size_t last_step = 0;
+thread_local int holds = 0;
+
 HEED_AMX void Configure(size_t bytes) {
+  const size_t rest = bytes % kRowBytes;
+  const size_t last = bytes == MatrixUnit::kSplit ? kFull : rest;
+  // Without a last step any shape will do.
+  if (last_step != 0 && (last == 0 || last == last_step)) return;
+  last_step = last == 0 ? kFull : last;
   TileConfig config;
-  for (int i = 0; i < 6; ++i) {
+  for (int i = 0; i < 8; ++i) {
     config.row_bytes[i] = kRowBytes;
     config.rows[i] = kSums;
   }
-  if (const size_t rest = bytes % kRowBytes; rest > 0) {
-    config.row_bytes[6] = static_cast<uint16_t>(rest);
-    config.rows[6] = kSums;
-    config.row_bytes[7] = kRowBytes;
-    config.rows[7] = static_cast<uint8_t>(rest / 4);
-  }
+  config.row_bytes[6] = static_cast<uint16_t>(last_step);
+  config.rows[7] = static_cast<uint8_t>(last_step / 4);
   // GCC 12's form of the instruction names only the first 8 bytes as read.
   asm volatile("" : : "r"(&config) : "memory");
   _tile_loadconfig(&config);
 }
 
-HEED_AMX void Release() { _tile_release(); }
+HEED_AMX void Release() {
+  if (holds > 0 || last_step == 0) return;
+  last_step = 0;
+  _tile_release();
+}
+
+void Hold() { ++holds; }
+
+void LetGo() {
+  --holds;
+  Release();
+}
 
 // Register numbers are part of the instructions.
 #define HEED_MULTIPLY(sums, left, right) \
@@ -103,6 +121,76 @@ HEED_AMX void Tile(const uint8_t* a, size_t a_step, size_t bytes, const uint8_t*
 #undef HEED_STEP
 #undef HEED_MULTIPLY
 
+#define HEED_LEFT(part)                                             \
+  do {                                                              \
+    _tile_loadd(4, left + (part)*bytes, a_step);                    \
+    if constexpr (rows == 2) {                                      \
+      _tile_loadd(5, left + (part)*bytes + kSums * a_step, a_step); \
+    }                                                               \
+  } while (false)
+#define HEED_RIGHT(part)                                             \
+  do {                                                               \
+    _tile_loadd(6, right + (part)*b_part, kPanelStep);               \
+    if constexpr (vecs == 2) {                                       \
+      _tile_loadd(7, right + (part)*b_part + kRowBytes, kPanelStep); \
+    }                                                                \
+  } while (false)
+#define HEED_MULTIPLY()                               \
+  do {                                                \
+    _tile_dpbf16ps(0, 4, 6);                          \
+    if constexpr (vecs == 2) _tile_dpbf16ps(1, 4, 7); \
+    if constexpr (rows == 2) _tile_dpbf16ps(2, 5, 6); \
+    if constexpr (rows == 2 && vecs == 2) {           \
+      _tile_dpbf16ps(3, 5, 7);                        \
+    }                                                 \
+  } while (false)
+
+// The order of the six products loads fewest tiles; a sum comes again after three others, as long as it
+// takes.
+template <int rows, int vecs>
+HEED_AMX void SplitStep(size_t product, const Bf16* a, const Bf16* panel, size_t K) {
+  constexpr size_t kPanelStep = vecs * kRowBytes;
+  const size_t bytes = K * sizeof(Bf16), a_step = kSplitParts * bytes;
+  const size_t b_part = bytes / 4 * kPanelStep;
+  const auto* left = reinterpret_cast<const uint8_t*>(a);
+  const auto* right = reinterpret_cast<const uint8_t*>(panel);
+  switch (product) {
+    case 0:
+      HEED_RIGHT(0);
+      HEED_LEFT(2);
+      break;
+    case 1:
+    case 5: HEED_LEFT(1); break;
+    case 2: HEED_LEFT(0); break;
+    case 3: HEED_RIGHT(2); break;
+    case 4: HEED_RIGHT(1); break;
+  }
+  HEED_MULTIPLY();
+}
+
+HEED_AMX void SplitClear() {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+}
+
+template <int rows, int vecs>
+HEED_AMX void SplitStore(float* out) {
+  constexpr size_t kPanelStep = vecs * kRowBytes;
+  auto* to = reinterpret_cast<uint8_t*>(out);
+  _tile_stored(0, to, kPanelStep);
+  if constexpr (vecs == 2) _tile_stored(1, to + kRowBytes, kPanelStep);
+  if constexpr (rows == 2) _tile_stored(2, to + kSums * kPanelStep, kPanelStep);
+  if constexpr (rows == 2 && vecs == 2) {
+    _tile_stored(3, to + kSums * kPanelStep + kRowBytes, kPanelStep);
+  }
+}
+
+#undef HEED_LEFT
+#undef HEED_RIGHT
+#undef HEED_MULTIPLY
+
 // Linux grants a process the registers' 8 KB a thread only when asked.
 bool Permitted() {
   constexpr int64_t kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
@@ -115,8 +203,13 @@ const MatrixUnit& Amx() {
   static const MatrixUnit unit{
       .configure = Configure,
       .release = Release,
+      .hold = Hold,
+      .let_go = LetGo,
       .bf16 = {{Tile<false, 1, 1>, Tile<false, 1, 2>}, {Tile<false, 2, 1>, Tile<false, 2, 2>}},
-      .int8 = {{Tile<true, 1, 1>, Tile<true, 1, 2>}, {Tile<true, 2, 1>, Tile<true, 2, 2>}}};
+      .int8 = {{Tile<true, 1, 1>, Tile<true, 1, 2>}, {Tile<true, 2, 1>, Tile<true, 2, 2>}},
+      .split_clear = SplitClear,
+      .split_step = {{SplitStep<1, 1>, SplitStep<1, 2>}, {SplitStep<2, 1>, SplitStep<2, 2>}},
+      .split_store = {{SplitStore<1, 1>, SplitStore<1, 2>}, {SplitStore<2, 1>, SplitStore<2, 2>}}};
   return unit;
 }
 

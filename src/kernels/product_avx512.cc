@@ -81,6 +81,39 @@ HEED_AVX512 void Int8Tile(const uint8_t* a, size_t a_stride, size_t K, const int
 
 }  // namespace
 
+HEED_AVX512 void SplitRows(const float* x, size_t stride, size_t M, size_t K, Bf16* out) {
+  alignas(64) static constexpr uint16_t kOdd[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
+                                                    23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
+                                                    45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+  const __m512i odd = _mm512_load_si512(kOdd), half = _mm512_set1_epi32(0x8000),
+                high = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
+  const size_t padded = SplitK(K);
+  const auto mask = [&](size_t k) {
+    return static_cast<__mmask16>(k >= K ? 0 : K - k >= 16 ? 0xffff : (1u << (K - k)) - 1);
+  };
+  for (size_t m = 0; m < M; ++m, x += stride, out += kSplitParts * padded) {
+    for (size_t k = 0; k < padded; k += 32) {
+      __m512 rest[2] = {_mm512_maskz_loadu_ps(mask(k), x + k),
+                        _mm512_maskz_loadu_ps(mask(k + 16), x + k + 16)};
+      HEED_UNROLL
+      for (size_t part = 0; part < kSplitParts; ++part) {
+        __m512i upper[2];
+        HEED_UNROLL
+        for (size_t i = 0; i < 2; ++i) {
+          upper[i] = _mm512_castps_si512(rest[i]);
+          // What is left for the last part has 8 bits. A NaN may become something else before, but
+          // what is left of it stays NaN.
+          if (part + 1 == kSplitParts) continue;
+          upper[i] = _mm512_and_si512(_mm512_add_epi32(upper[i], half), high);
+          rest[i] = _mm512_sub_ps(rest[i], _mm512_castsi512_ps(upper[i]));
+        }
+        _mm512_storeu_si512(out + part * padded + k,
+                            _mm512_permutex2var_epi16(upper[0], odd, upper[1]));
+      }
+    }
+  }
+}
+
 const Tiles& Avx512Tiles() {
   static const Tiles tiles{
       .bf16 = {{Bf16Tile<12, 1>, Bf16Tile<12, 2>},
@@ -114,6 +147,7 @@ const Tiles& Avx512Tiles() {
   static const Tiles none;
   return none;
 }
+void SplitRows(const float*, size_t, size_t, size_t, Bf16*) {}
 bool HasAvx512Tiles() { return false; }
 bool Bf16TilesAreFast() { return false; }
 }  // namespace heed::kernels::simd

@@ -369,6 +369,71 @@ void MatrixProductInt8(const uint8_t* a, size_t a_stride, size_t M, const Panels
   if (left < M) TilesInt8(a, a_stride, left, M, w, end);
 }
 
+// The epilogue of a block while a matrix unit makes the next one: a part after each of its steps, few
+// enough instructions for the processor to look beyond them.
+class LateFinish {
+ public:
+  explicit LateFinish(const Epilogue& end) : end_(end) {}
+
+  float* next() { return sums_[1 - last_]; }
+  // What lies in next() is rows m.., columns n...
+  void Take(size_t rows, bool wide, size_t m, size_t n) {
+    last_ = 1 - last_;
+    done_ = 0;
+    rows_ = rows;
+    wide_ = wide;
+    m_ = m;
+    n_ = n;
+  }
+  // Step `step` of `steps`; the last one leaves nothing.
+  HWY_INLINE void Part(size_t step, size_t steps) {
+    const size_t to = std::min(rows_, (rows_ * (step + 1) / steps + 3) / 4 * 4);
+    if (to <= done_) return;
+    if (wide_) {
+      FinishTile<kWide>(sums_[last_] + done_ * kPanel, to - done_, m_ + done_, n_, end_);
+    } else {
+      FinishTile<kNarrow>(sums_[last_] + done_ * kHalfPanel, to - done_, m_ + done_, n_, end_);
+    }
+    done_ = to;
+  }
+
+ private:
+  alignas(64) float sums_[2][32 * kPanel];
+  const Epilogue& end_;
+  size_t last_ = 0, done_ = 0, rows_ = 0, m_ = 0, n_ = 0;
+  bool wide_ = false;
+};
+
+void MatrixProductFp32(const float* a, size_t a_stride, size_t M, const Panels& w,
+                       const Epilogue& end) {
+  if (w.split == nullptr || M < 16) return ProductFp32(a, a_stride, M, w, end);
+  const simd::MatrixUnit& unit = simd::Amx();
+  const size_t K = SplitK(w.padded_K), products = K / 32 * simd::kSplitProducts;
+  thread_local LineVector<Bf16> split;  // grows to the largest K there is
+  if (const size_t room = 32 * kSplitParts * K; split.size() < room) split.resize(room);
+  unit.configure(simd::MatrixUnit::kSplit);
+  LateFinish late(end);
+  for (size_t m = 0; m < M; m += 32) {
+    const size_t rows = std::min<size_t>(32, M - m);
+    const bool tall = rows > 16;
+    simd::SplitRows(a + m * a_stride, a_stride, rows, w.padded_K, split.data());
+    for (size_t n = 0; n < w.padded_N; n += kPanel) {
+      const bool wide = n + kPanel <= w.padded_N;
+      unit.split_clear();
+      for (size_t i = 0; i < products; ++i) {
+        const size_t k = i / simd::kSplitProducts * 32;
+        unit.split_step[tall][wide](i % simd::kSplitProducts, split.data() + k,
+                                    w.SplitPanel(n) + k * (wide ? kPanel : kHalfPanel), K);
+        late.Part(i, products);
+      }
+      unit.split_store[tall][wide](late.next());
+      late.Take(rows, wide, m, n);
+    }
+  }
+  late.Part(0, 1);
+  unit.release();
+}
+
 // One of the two steps is 1 and known when compiled, or the addresses of 12 rows would not fit the
 // integer registers.
 template <size_t rows, bool rows_adjacent>
@@ -470,6 +535,7 @@ void FillProducts(Products& products, Level level) {
     products.lanes_bf16 = NativeLanesBf16;
   }
   if (level == Level::kAmx) {
+    products.fp32 = MatrixProductFp32;
     products.bf16 = MatrixProductBf16;
     products.int8 = MatrixProductInt8;
     products.lanes_bf16 = MatrixLanesBf16;

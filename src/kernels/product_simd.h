@@ -23,6 +23,8 @@ struct Tiles {
 };
 // AVX512_BF16 and AVX512_VNNI. Only to be called where the processor has them.
 const Tiles& Avx512Tiles();
+// Rows of split numbers (product.h), likewise.
+void SplitRows(const float* x, size_t stride, size_t M, size_t K, Bf16* out);
 bool HasAvx512Tiles();
 bool Bf16TilesAreFast();
 
@@ -31,13 +33,26 @@ bool Bf16TilesAreFast();
 // each (a multiple of 4).
 using Block = void (*)(const uint8_t* a, size_t a_step, size_t bytes, const uint8_t* panel,
                        void* out);
+// Of split rows and a split panel, step 32 of K: `a` and `panel` point to their upper numbers' share, K is
+// all of them. `product` counts to kSplitProducts; sums stay in the unit from clear to store. The
+// unit has few registers to look ahead with: work for the vector units goes between one product (4
+// instructions, 64 cycles) and the next. `configure` wants kSplit.
+constexpr size_t kSplitProducts = 6;
+using Step = void (*)(size_t product, const Bf16* a, const Bf16* panel, size_t K);
+using Store = void (*)(float* out);
 struct MatrixUnit {
-  // To be called round the blocks of one K, on their thread. A unit left configured slows down every
-  // switch between threads.
+  static constexpr size_t kSplit = 0;
+  // To be called round the blocks of one K, on their thread. Between hold and let_go (calls may nest)
+  // the unit stays as it is when released, and is configured again only for another shape.
   void (*configure)(size_t bytes) = nullptr;
   void (*release)() = nullptr;
+  void (*hold)() = nullptr;
+  void (*let_go)() = nullptr;
   Block bf16[2][2] = {};  // [16, 32 rows][16, 32 columns]
   Block int8[2][2] = {};
+  void (*split_clear)() = nullptr;
+  Step split_step[2][2] = {};
+  Store split_store[2][2] = {};
 };
 const MatrixUnit& Amx();
 bool HasAmx();  // and the system grants it to this process

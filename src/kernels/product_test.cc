@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -115,6 +116,106 @@ TEST_P(ProductLevels, EveryShapeAndEpilogue) {
       }
     }
   }
+}
+
+// fp32 against double precision, where sums of bf16 products would show: exponents far apart, sums that
+// cancel, shapes that the matrix unit takes and shapes that it leaves.
+TEST_P(ProductLevels, Fp32IsWithinItsBound) {
+  const auto wide = [&](size_t n) {
+    std::vector<float> x = Numbers(random, n);
+    for (float& v : x) v = std::ldexp(v, static_cast<int>(random.Below(61)) - 30);
+    return x;
+  };
+  for (const size_t M : {5, 16, 20, 70}) {
+    for (const size_t K : {1, 2, 31, 32, 33, 200}) {
+      for (const size_t N : {33, 64, 112}) {
+        for (const bool cancels : {false, true}) {
+          auto a = wide(M * K), w = wide(K * N);
+          // Neighbours undo each other but for their last bits.
+          for (size_t k = 1; cancels && k < K; k += 2) {
+            for (size_t m = 0; m < M; ++m) {
+              a[m * K + k] = std::nextafter(-a[m * K + k - 1], std::numeric_limits<float>::max());
+            }
+            for (size_t n = 0; n < N; ++n) {
+              w[k * N + n] = std::nextafter(w[(k - 1) * N + n], std::numeric_limits<float>::max());
+            }
+          }
+          const PackedMatrix matrix(w.data(), K, N, N, Precision::kFp32);
+          std::vector<float> got(M * matrix.padded_N());
+          Multiply(products, Precision::kFp32, a, M, K, matrix,
+                   {.fp32 = got.data(), .stride = matrix.padded_N()});
+          for (size_t m = 0; m < M; ++m) {
+            for (size_t n = 0; n < N; ++n) {
+              double want = 0.0, size = 0.0;
+              for (size_t k = 0; k < K; ++k) {
+                const double product = double{a[m * K + k]} * double{w[k * N + n]};
+                want += product;
+                size += std::abs(product);
+              }
+              // A rounding for each addition; for the six products' own and what they leave out, eight.
+              ASSERT_NEAR(got[m * matrix.padded_N() + n], want,
+                          (8.0 + static_cast<double>(K)) * std::ldexp(size, -24) + 1e-36)
+                  << "M " << M << " K " << K << " N " << N << " at " << m << ", " << n;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(ProductLevels, Fp32AtTheEndsOfItsRange) {
+  const size_t M = 16, N = 64;
+  const auto product = [&](float a, float w) {
+    const std::vector<float> x(M, a), matrix(N, w);
+    const PackedMatrix packed(matrix.data(), 1, N, N, Precision::kFp32);
+    std::vector<float> y(M * N);
+    products.fp32(x.data(), 1, M, packed.panels(), {.fp32 = y.data(), .stride = N});
+    for (const float v : y) EXPECT_EQ(std::isnan(v), std::isnan(y[0]));
+    return y[0];
+  };
+  constexpr float kInfinity = std::numeric_limits<float>::infinity(),
+                  kNaN = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_NEAR(product(1e30f, 1e-30f), 1.0f, 1e-6);
+  EXPECT_NEAR(product(3.38e38f, -1.0f) / 3.38e38f, -1.0f, 1e-6);
+  EXPECT_NEAR(product(1e20f, 3e18f) / 3e38f, 1.0f, 1e-6);
+  // Numbers below the normal ones may count as 0.
+  EXPECT_NEAR(product(1e-40f, 1e3f), 0.0f, 1.01e-37f);
+  EXPECT_NEAR(product(1.5e-38f, 1.0f), 1.5e-38f, 1.2e-38f);
+  // What is not finite stays so, though an infinity may become NaN.
+  EXPECT_FALSE(std::isfinite(product(1e30f, 1e30f)));
+  EXPECT_FALSE(std::isfinite(product(kInfinity, 1.0f)));
+  EXPECT_FALSE(std::isfinite(product(1.0f, -kInfinity)));
+  EXPECT_TRUE(std::isnan(product(kNaN, 1.0f)));
+  EXPECT_TRUE(std::isnan(product(1.0f, std::bit_cast<float>(0x7fffffffu))));
+  EXPECT_TRUE(std::isnan(product(std::bit_cast<float>(0x7fffffffu), 1.0f)));
+}
+
+// A scope may hold products of every kind, and other scopes.
+TEST_P(ProductLevels, ScopesChangeNothing) {
+  const size_t M = 40, K = 72, N = 80;
+  const auto a = Numbers(random, M * K), weights = Numbers(random, K * N);
+  std::vector<std::vector<float>> got;
+  for (int pass = 0; pass < 2; ++pass) {
+    std::vector<float> y(M * N);
+    const auto all = [&] {
+      for (const Precision precision : {Precision::kFp32, Precision::kInt8, Precision::kFp32,
+                                        Precision::kBf16, Precision::kInt8}) {
+        const PackedMatrix w(weights.data(), K, N, N, precision);
+        const float* scale = precision == Precision::kInt8 ? w.scale() : nullptr;
+        Multiply(products, precision, a, M, K, w, {.scale = scale, .fp32 = y.data(), .stride = N});
+        got.push_back(y);
+      }
+    };
+    if (pass == 0) {
+      all();
+    } else {
+      const MatrixUnitScope outer;
+      all();
+      const MatrixUnitScope inner;
+    }
+  }
+  for (size_t i = 0; i < 5; ++i) ASSERT_EQ(got[i], got[5 + i]) << i;
 }
 
 TEST_P(ProductLevels, Int8ApproximatesTheMatrix) {
