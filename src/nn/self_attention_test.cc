@@ -231,7 +231,8 @@ RC_GTEST_PROP(MultiHead, OneRowHasAllTheWeightUnlessThereIsANullSlot, ()) {
     for (size_t h = 0; h < shape.heads; ++h) {
       // Beside a high score the null slot's weight is too small to show in the other.
       const float* w = answer.Weights(c, r, h, 0);
-      RC_ASSERT((shape.null_slot ? w[1] > 0.0f : w[0] == 1.0f));
+      const bool right = shape.null_slot ? w[1] > 0.0f : w[0] == 1.0f;
+      RC_ASSERT(right);
     }
   }
 }
