@@ -234,8 +234,7 @@ Result<std::unique_ptr<Net>> ApplyIncrement(std::string_view bytes, const Increm
     tensors += 2;
     HEED_RETURN_IF_ERROR(
         ReadRows(in, next->tables[i].width(), TableName(i), &tensors, &change.now));
-    HEED_RETURN_IF_ERROR(
-        next->tables[i].ApplyChange(std::move(change)).Within(TableName(i)));
+    HEED_RETURN_IF_ERROR(next->tables[i].ApplyChange(std::move(change)).Within(TableName(i)));
   }
   if (tensors != in.count()) return Corruption("increment: tensors that do not belong");
   return next;

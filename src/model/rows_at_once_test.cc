@@ -60,10 +60,9 @@ TEST(RowsAtOnce, TheSameBytesWhateverTheThreads) {
     RankerConfig config = SmallConfig();
     config.projection = 6;
     config.admit_after = 2;
-    config.pools = {{"orders",
-                     {.kind = PoolKind::kDin,
-                      .hidden = {4},
-                      .activation = nn::ActivationKind::kPRelu}}};
+    config.pools = {
+        {"orders",
+         {.kind = PoolKind::kDin, .hidden = {4}, .activation = nn::ActivationKind::kPRelu}}};
     std::string alone;
     for (const size_t threads : {1, 2, 3}) {
       const auto ranker = Ranker::Create(config, 3);
