@@ -13,12 +13,13 @@
 #include "event/json_text.h"
 #include "text/classifier.h"
 #include "text/normalize.h"
+#include "text/word_lists.h"
 
 namespace heed::cli {
 namespace {
 
 struct Options {
-  std::string model;
+  std::string model, word_lists;
   std::vector<std::string> texts;
   size_t top = 12;
   bool json = false;
@@ -30,8 +31,37 @@ std::string Quoted(const std::string& text) {
   return out;
 }
 
-void PrintJson(const text::Classifier& classifier, const std::string& text,
-               const text::Explanation& answer) {
+// An n-gram as it reads, tokens of word lists by their names.
+std::string Piece(const text::Token& token, const text::WordLists* lists) {
+  std::string piece = text::NgramText(token.key);
+  const auto replace = [&](char32_t code, const std::string& by) {
+    std::string bytes;
+    text::AppendUtf8(code, &bytes);
+    for (size_t at = piece.find(bytes); at != std::string::npos; at = piece.find(bytes)) {
+      piece.replace(at, bytes.size(), by);
+    }
+  };
+  if (lists == nullptr) return piece;
+  for (const text::WordList& list : lists->all()) replace(list.token, "[" + list.name + "]");
+  replace(text::WordLists::kTextBegins, "|");
+  return piece;
+}
+
+// With the bytes of the text before the prefix that a model with word lists reads.
+text::Explanation Explain(const text::Classifier& classifier, const text::WordLists* lists,
+                          const std::string& text) {
+  if (lists == nullptr) return classifier.Explain(text);
+  size_t prefix = 0;
+  text::Explanation answer = classifier.Explain(lists->WithTokens(text, &prefix));
+  for (text::Token& token : answer.tokens) {
+    token.begin -= std::min(token.begin, static_cast<uint32_t>(prefix));
+    token.end -= std::min(token.end, static_cast<uint32_t>(prefix));
+  }
+  return answer;
+}
+
+void PrintJson(const text::Classifier& classifier, const text::WordLists* lists,
+               const std::string& text, const text::Explanation& answer) {
   const std::vector<std::string>& labels = classifier.config().labels;
   const auto numbers = [](const std::vector<float>& values) {
     std::string out;
@@ -45,8 +75,8 @@ void PrintJson(const text::Classifier& classifier, const std::string& text,
   for (const text::Token& token : answer.tokens) {
     tokens +=
         fmt::format(R"({}{{"text":{},"begin":{},"end":{},"weight":{:.6g},"contributions":{}}})",
-                    tokens.empty() ? "" : ",", Quoted(text::NgramText(token.key)), token.begin,
-                    token.end, token.weight, numbers(token.contributions));
+                    tokens.empty() ? "" : ",", Quoted(Piece(token, lists)), token.begin, token.end,
+                    token.weight, numbers(token.contributions));
   }
   fmt::print(R"({{"text":{},"label":{},"probability":{:.6g},"labels":[{}],"probabilities":{},)"
              R"("bias":{},"tokens":[{}]}})"
@@ -67,8 +97,8 @@ size_t Columns(const std::string& text) {
   return columns;
 }
 
-void PrintTable(const text::Classifier& classifier, const std::string& text,
-                const text::Explanation& answer, size_t top) {
+void PrintTable(const text::Classifier& classifier, const text::WordLists* lists,
+                const std::string& text, const text::Explanation& answer, size_t top) {
   const std::vector<std::string>& labels = classifier.config().labels;
   fmt::print("{}\n{}  {:.3f}", text::ValidUtf8(text), labels[answer.label],
              answer.probabilities[answer.label]);
@@ -91,7 +121,7 @@ void PrintTable(const text::Classifier& classifier, const std::string& text,
   fmt::print("  weight  for {}\n", labels[answer.label]);
   for (const size_t i : order) {
     const text::Token& token = answer.tokens[i];
-    const std::string piece = text::NgramText(token.key);
+    const std::string piece = Piece(token, lists);
     // What speaks for the class is what it adds beyond the other classes' mean.
     float others = 0.0f;
     for (const float one : token.contributions) others += one;
@@ -111,12 +141,24 @@ void PrintTable(const text::Classifier& classifier, const std::string& text,
 int ExplainText(const Options& options) {
   const auto classifier = text::Classifier::Load(options.model);
   if (!classifier.ok()) return Fail(classifier.status());
+  std::shared_ptr<const text::WordLists> lists;
+  if (!options.word_lists.empty()) {
+    auto read = text::WordLists::ReadFile(options.word_lists);
+    if (!read.ok()) return Fail(read.status());
+    lists = std::move(read).value();
+  }
+  std::string mark;
+  text::AppendUtf8(text::WordLists::kTextBegins, &mark);
+  if (lists == nullptr && !classifier.value()->Explain(mark).tokens.empty()) {
+    return Fail(InvalidArgument(options.model +
+                                " was trained with word lists: name them with --word-lists"));
+  }
   const auto explain = [&](const std::string& text) {
-    const text::Explanation answer = classifier.value()->Explain(text);
+    const text::Explanation answer = Explain(*classifier.value(), lists.get(), text);
     if (options.json) {
-      PrintJson(*classifier.value(), text, answer);
+      PrintJson(*classifier.value(), lists.get(), text, answer);
     } else {
-      PrintTable(*classifier.value(), text, answer, options.top);
+      PrintTable(*classifier.value(), lists.get(), text, answer, options.top);
     }
   };
   for (const std::string& text : options.texts) explain(text);
@@ -147,6 +189,8 @@ void AddExplain(CLI::App& app, int* exit_code) {
   text->add_option("text", options->texts, "Texts; none: lines of standard input");
   text->add_option("--model", options->model, "A text classifier, from heed train")
       ->required()
+      ->check(CLI::ExistingFile);
+  text->add_option("--word-lists", options->word_lists, "The lists the model was trained with")
       ->check(CLI::ExistingFile);
   text->add_option("--top", options->top, "Rows of the table")
       ->check(CLI::Range(size_t{1}, size_t{1000000}))

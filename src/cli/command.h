@@ -26,6 +26,7 @@ void AddEvaluate(CLI::App& app, int* exit_code);
 void AddPrune(CLI::App& app, int* exit_code);
 void AddQuantize(CLI::App& app, int* exit_code);
 void AddExplain(CLI::App& app, int* exit_code);
+void AddLint(CLI::App& app, int* exit_code);
 void AddReproduce(CLI::App& app, int* exit_code);
 void AddReplay(CLI::App& app, int* exit_code);
 void AddInspect(CLI::App& app, int* exit_code);

@@ -57,6 +57,7 @@ int Main(int argc, char** argv) {
   AddPrune(app, &exit_code);
   AddQuantize(app, &exit_code);
   AddExplain(app, &exit_code);
+  AddLint(app, &exit_code);
   AddReproduce(app, &exit_code);
   AddSimulate(app, &exit_code);
   AddReplay(app, &exit_code);

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "text/aho_corasick.h"
+#include "text/lint_lines.h"
 #include "text/simplified.h"
 #include "text/test_data.h"
 
@@ -34,36 +35,18 @@ std::string Words(const std::string& text, const LintHit& hit) {
   return text.substr(hit.begin, hit.end - hit.begin);
 }
 
-struct Line {
-  std::string topic, split, text;
-  bool violation;
-};
-
-std::vector<Line> Lines() {
-  std::ifstream in(SourcePath("src/text/data/lint_lines.tsv"));
-  std::vector<Line> lines;
-  std::string topic, split, violation, text;
-  std::getline(in, text);
-  while (std::getline(in, topic, '\t') && std::getline(in, split, '\t') &&
-         std::getline(in, violation, '\t') && std::getline(in, text)) {
-    lines.push_back({topic, split, text, violation == "1"});
-  }
-  return lines;
-}
-
-// The packs were mended on the topics of `train`. The held-out topics were written last, after that, and
-// judged once; their lines are not shown, so that nobody mends the packs to them. Recall .95 is the goal
-// (docs/compliance.md says how far the packs are from it); the floor here is what was measured.
+// The packs were mended on the topics of `train` and `valid`. The held-out topics were written last, after
+// that; their lines are not shown, so that nobody mends the packs to them. The floor for them is what was
+// measured: .95 takes the model beside the packs (train/comments_test.cc, docs/compliance.md).
 TEST(Lint, LabelledLines) {
-  for (const std::string split : {"train", "held_out"}) {
+  for (const std::string split : {"train", "valid", "held_out"}) {
     double violations = 0, found = 0, neutral = 0, alarms = 0;
-    for (const Line& line : Lines()) {
-      if (line.split != split) continue;
+    for (const LabelledLine& line : LintLines(SourcePath("src/text/data"), split)) {
       const std::vector<LintHit> hits = Check(line.text);
       (line.violation ? violations : neutral) += 1;
       if (line.violation && !hits.empty()) ++found;
       if (!line.violation && !hits.empty()) ++alarms;
-      if (line.violation == hits.empty() && split == "train") {
+      if (line.violation == hits.empty() && split != "held_out") {
         std::printf("  %s %s: %s%s\n", line.topic.c_str(),
                     line.violation ? "missed" : "false alarm", line.text.c_str(),
                     hits.empty() ? "" : (" [" + hits[0].rule + "]").c_str());
@@ -73,7 +56,7 @@ TEST(Lint, LabelledLines) {
     EXPECT_GE(neutral, 50);
     std::printf("%s: recall %.3f of %.0f, false alarms %.3f of %.0f\n", split.c_str(),
                 found / violations, violations, alarms / neutral, neutral);
-    EXPECT_GE(found / violations, split == "train" ? 0.95 : 0.80) << split;
+    EXPECT_GE(found / violations, split == "held_out" ? 0.80 : 0.95) << split;
     EXPECT_LE(alarms / neutral, 0.05) << split;
   }
 }

@@ -123,6 +123,7 @@ void QuestionMiner::Drop(const Question& question) {
     sum -= weight;
     if (sum < 1e-4f) cluster.sum.erase(feature);
   }
+  cluster.length = Length(cluster.sum);
 }
 
 void QuestionMiner::Forget(int64_t now_ms) {
@@ -149,7 +150,7 @@ uint64_t QuestionMiner::Add(std::string_view text, uint64_t viewer, int64_t t_ms
   uint64_t best = 0;
   float most = config_.same;
   for (const auto& [id, cluster] : clusters_) {
-    const float alike = Cosine(meaning, cluster.sum, Length(cluster.sum));
+    const float alike = Cosine(meaning, cluster.sum, cluster.length);
     if (alike >= most) {
       most = alike;
       best = id;
@@ -168,6 +169,7 @@ uint64_t QuestionMiner::Add(std::string_view text, uint64_t viewer, int64_t t_ms
   }
   Cluster& cluster = clusters_[best];
   for (const auto& [feature, weight] : meaning) cluster.sum[feature] += weight;
+  cluster.length = Length(cluster.sum);
   ++cluster.questions;
   cluster.last_ms = std::max(cluster.last_ms, t_ms);
   questions_.push_back({std::string(text), viewer, t_ms, best, std::move(meaning)});

@@ -86,6 +86,7 @@ class QuestionMiner {
   };
   struct Cluster {
     std::unordered_map<uint64_t, float> sum;  // of its questions' meanings
+    float length = 0;                         // of sum
     size_t questions = 0;
     int64_t last_ms = 0, answered_ms = -1;
   };

@@ -16,7 +16,6 @@ namespace {
 
 constexpr size_t kLongestRepeat = 3;
 constexpr size_t kLongestWord = 64;  // characters
-constexpr float kImpossible = -1e30f;
 
 bool IsEmoji(char32_t c) {
   return c >= 0x2190 && !(c >= 0x2E80 && c < 0xA000) &&

@@ -3,7 +3,10 @@
 
 #include "text/classifier.h"
 #include "text/danmaku.h"
+#include "text/lint.h"
+#include "text/questions.h"
 #include "text/segmenter.h"
+#include "text/word_lists.h"
 
 namespace heed::text {
 namespace {
@@ -84,6 +87,61 @@ void BM_SegmentDanmaku(benchmark::State& state) {
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * comments.size()));
 }
 BENCHMARK(BM_SegmentDanmaku)->Unit(benchmark::kMillisecond);
+
+// The benchmarks from here on are run from a checkout's root.
+void BM_WordListsDanmaku(benchmark::State& state) {
+  const std::vector<Danmaku> comments = ReadDanmaku(DataFolder());
+  const auto lists = WordLists::ReadFile("src/text/data/word_lists.toml");
+  if (comments.empty() || !lists.ok()) {
+    state.SkipWithError("HEED_DATA names no folder with danmaku/, or this is no checkout's root");
+    return;
+  }
+  size_t hits = 0;
+  for (auto _ : state) {
+    for (const Danmaku& comment : comments) hits += lists.value()->Find(comment.text).size();
+  }
+  benchmark::DoNotOptimize(hits);
+  state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * comments.size()));
+}
+BENCHMARK(BM_WordListsDanmaku)->Unit(benchmark::kMillisecond);
+
+void BM_LintDanmaku(benchmark::State& state) {
+  const std::vector<Danmaku> comments = ReadDanmaku(DataFolder());
+  const auto packs = LintPacks::Open("examples/compliance");
+  if (comments.empty() || !packs.ok()) {
+    state.SkipWithError("HEED_DATA names no folder with danmaku/, or this is no checkout's root");
+    return;
+  }
+  size_t hits = 0;
+  for (auto _ : state) {
+    for (const Danmaku& comment : comments) {
+      hits += packs.value()->current()->Check(comment.text, 1'795'000'000'000).size();
+    }
+  }
+  benchmark::DoNotOptimize(hits);
+  state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * comments.size()));
+}
+BENCHMARK(BM_LintDanmaku)->Unit(benchmark::kMillisecond);
+
+// A room in which everybody asks: each comment is a question of a window of 600 seconds.
+void BM_QuestionsDanmaku(benchmark::State& state) {
+  const std::vector<Danmaku> comments = ReadDanmaku(DataFolder());
+  const auto lists = WordLists::ReadFile("src/text/data/word_lists.toml");
+  if (comments.empty() || !lists.ok()) {
+    state.SkipWithError("HEED_DATA names no folder with danmaku/, or this is no checkout's root");
+    return;
+  }
+  const auto meaning =
+      std::make_shared<const QuestionMeaning>(lists.value(), std::span<const std::string>());
+  for (auto _ : state) {
+    QuestionMiner miner(meaning, {});
+    for (size_t i = 0; i < 2000; ++i) {
+      miner.Add(comments[i].text, i % 500, static_cast<int64_t>(comments[i].t_s * 1000));
+    }
+  }
+  state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * 2000));
+}
+BENCHMARK(BM_QuestionsDanmaku)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace heed::text

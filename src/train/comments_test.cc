@@ -9,6 +9,8 @@
 #include "base/file.h"
 #include "text/analyzer.h"
 #include "text/labelled_comments.h"
+#include "text/lint_lines.h"
+#include "text/lint_model.h"
 #include "text/questions.h"
 #include "train/experiment.h"
 #include "train/test_files.h"
@@ -32,10 +34,9 @@ std::vector<LabelledComment> Labelled(const std::string& which) {
 std::string Train(const std::string& recipe, bool valid, const TestFolder& folder) {
   std::string toml = ReadWholeFile(Root() + "/examples/recipes/" + recipe + ".toml").value();
   if (!valid) {
-    const std::string part = "[[data.file]]\npath = \"comments_valid.tsv\"\nsplit = \"valid\"\n";
-    const size_t at = toml.find(part);
-    EXPECT_NE(at, std::string::npos);
-    toml.erase(at, part.size());
+    const size_t end = toml.find("split = \"valid\"\n"), begin = toml.rfind("[[data.file]]", end);
+    EXPECT_NE(end, std::string::npos);
+    toml.erase(begin, end + 16 - begin);
   }
   const auto experiment = ParseExperiment({toml, recipe + ".toml", {}});
   EXPECT_TRUE(experiment.ok()) << experiment.status().ToString();
@@ -180,6 +181,53 @@ TEST(Comments, RoomsHeldOut) {
   const auto lists_alone = text::Analyzer::Load(files).value();
   const Figures rules = Measure(*lists_alone, comments, "held out, word lists alone");
   EXPECT_GT(figures.intent_f1, rules.intent_f1);
+}
+
+// The packs with the ear beside them.
+void MeasureLint(const std::string& model, const std::string& which, double* recall,
+                 double* alarms) {
+  const auto packs = text::LintPacks::Open(Root() + "/examples/compliance");
+  const auto ear = text::LintModel::Load(model);
+  ASSERT_TRUE(packs.ok() && ear.ok());
+  double violations = 0, found = 0, heard = 0, neutral = 0, alarmed = 0;
+  std::vector<float> calm;
+  for (const text::LabelledLine& line : text::LintLines(Root() + "/src/text/data", which)) {
+    auto hits = packs.value()->current()->Check(line.text, 1'795'000'000'000);
+    const bool by_packs = !hits.empty();
+    ear.value()->Check(line.text, &hits);
+    for (const text::LintHit& hit : hits) {
+      EXPECT_LT(hit.begin, hit.end);
+      EXPECT_LE(hit.end, line.text.size());
+    }
+    (line.violation ? violations : neutral) += 1;
+    if (line.violation) {
+      found += hits.empty() ? 0 : 1;
+      heard += !hits.empty() && !by_packs ? 1 : 0;
+    } else {
+      alarmed += hits.empty() ? 0 : 1;
+      calm.push_back(ear.value()->Violation(line.text));
+    }
+  }
+  std::sort(calm.begin(), calm.end());
+  *recall = found / violations;
+  *alarms = alarmed / neutral;
+  std::printf(
+      "%s: packs and model, recall %.3f of %.0f (%.0f by the model alone), false alarms %.3f of "
+      "%.0f; "
+      ".97 of neutral lines below %.3f\n",
+      which.c_str(), *recall, violations, heard, *alarms, neutral,
+      static_cast<double>(calm[calm.size() * 97 / 100]));
+}
+
+TEST(LintModel, HearsWhatThePacksDoNotKnow) {
+  const TestFolder folder;
+  double recall = 0, alarms = 0;
+  MeasureLint(Train("lint-lines", false, folder), "valid", &recall, &alarms);
+  MeasureLint(Train("lint-lines", true, folder), "held_out", &recall, &alarms);
+  EXPECT_GE(recall, 0.95);
+  EXPECT_LE(alarms, 0.05);
+  const auto wrong = text::LintModel::Load(Train("comment-sentiment", true, folder));
+  EXPECT_NE(wrong.status().message().find("'neutral' and 'violation'"), std::string::npos);
 }
 
 TEST(Comments, ReasonsLieInTheTextAndTheirWeightsSumToOne) {
