@@ -60,7 +60,7 @@ class ExamplePool final : public Examples {
   std::vector<uint32_t> split_[3];  // by Split
 };
 
-// Not thread-safe. Memory: the state, plus about 2-4 KB an example kept.
+// Not thread-safe. Memory: the state, about 2-4 KB an example kept, 8 bytes an impression seen.
 class LogExamples {
  public:
   explicit LogExamples(size_t max_rows_each);

@@ -126,10 +126,11 @@ struct OnlineTrainer::Impl {
   }
 
   Status Show(const Feedback& feedback);
+  void Advance(int64_t now_ts);
   void Suspect(bool wrong);
   void Learn(const Lesson& lesson, LearnReport* report);
   bool Fit(const Lesson& lesson);
-  void Judge(const Lesson& lesson, LearnReport* report);
+  void Judge(const Lesson& lesson);
   void RollBack();
   // The largest movement of the logit of a label of the lesson; infinite when one is not finite.
   double Movement(const Lesson& lesson) const;
@@ -159,6 +160,9 @@ Status OnlineTrainer::Impl::Show(const Feedback& feedback) {
   if (feedback.features == nullptr || feedback.features->candidates != 1) {
     return InvalidArgument("an example is one candidate", "features");
   }
+  if (!feedback.features->labels.empty() || !feedback.features->weights.empty()) {
+    return InvalidArgument("an example brings no labels of its own", "features");
+  }
   if (ledger.Knows(feedback.example)) return {};
   HEED_RETURN_IF_ERROR(live->Forward(*feedback.features, false, &scores));
   ++examples;
@@ -170,6 +174,14 @@ Status OnlineTrainer::Impl::Show(const Feedback& feedback) {
   ledger.Shown(feedback.example, feedback.ts, feedback.features, scores.probabilities, learns);
   rates.Shown(feedback.example);
   return {};
+}
+
+void OnlineTrainer::Impl::Advance(int64_t now_ts) {
+  matured.clear();
+  ledger.Advance(now_ts, &matured);
+  for (const LabelLedger::Matured& outcome : matured) {
+    Suspect(rates.Matured(outcome.task, outcome.positive));
+  }
 }
 
 // Labels that cannot be right end learning, and what was learned of them goes.
@@ -208,7 +220,7 @@ double OnlineTrainer::Impl::Movement(const Lesson& lesson) const {
 
 // Live and shadow on the same labels, before they are learned. Corrections count: without them the early
 // negatives that they take back would favour whoever predicts too little.
-void OnlineTrainer::Impl::Judge(const Lesson& lesson, LearnReport* report) {
+void OnlineTrainer::Impl::Judge(const Lesson& lesson) {
   if (!shadow->Forward(lesson.batch, false, &reference).ok()) return;
   const size_t T = schema().tasks.size();
   std::vector<double> ours(lesson.ids.size(), 0.0), theirs(ours);
@@ -231,7 +243,6 @@ void OnlineTrainer::Impl::Judge(const Lesson& lesson, LearnReport* report) {
         return;  // the rest of the batch was judged by the old one
       case LearningHealth::Verdict::kRollback:
         RollBack();
-        report->rolled_back = true;
         ++halvings;  // perhaps the rates were the harm
         if (++rollbacks_in_a_row >= options.rollbacks_to_stop) alarm = Alarm::kRollbacks;
         return;
@@ -274,7 +285,7 @@ void OnlineTrainer::Impl::Learn(const Lesson& lesson, LearnReport* report) {
     ledger.Tell(lesson.ids[label.row], label.task, label.known);
     corrections += label.step == Step::kCorrection ? 1 : 0;
   }
-  Judge(lesson, report);
+  Judge(lesson);
 }
 
 // Keeps what share of the step just taken moves no logit too far. False, and nothing is kept, when the
@@ -311,6 +322,9 @@ Result<std::unique_ptr<OnlineTrainer>> OnlineTrainer::Create(std::unique_ptr<mod
 
 Status OnlineTrainer::Add(const Feedback& feedback) {
   Impl& in = *impl_;
+  // Negatives that ended before take their place before: however seldom Learn is called, labels are learned
+  // in the order of their times, and a step has positives and negatives as they came.
+  in.Advance(feedback.ts);
   switch (feedback.kind) {
     case Feedback::Kind::kShown: return in.Show(feedback);
     case Feedback::Kind::kPositive:
@@ -328,13 +342,8 @@ Status OnlineTrainer::Add(const Feedback& feedback) {
 LearnReport OnlineTrainer::Learn(int64_t now_ts, uint32_t max_steps) {
   Impl& in = *impl_;
   LearnReport report;
-  in.matured.clear();
-  in.ledger.Advance(now_ts, &in.matured);
-  for (const LabelLedger::Matured& outcome : in.matured) {
-    const bool wrong = in.rates.Matured(outcome.task, outcome.positive);
-    report.rolled_back |= wrong && in.alarm == Alarm::kNone;
-    in.Suspect(wrong);
-  }
+  const uint64_t rollbacks = in.rollbacks;
+  in.Advance(now_ts);
   Lesson lesson;
   for (uint32_t step = 0; step < max_steps && in.ledger.due() > 0; ++step) {
     lesson.batch.Clear(in.schema());
@@ -357,6 +366,7 @@ LearnReport OnlineTrainer::Learn(int64_t now_ts, uint32_t max_steps) {
     }
     if (!lesson.ids.empty()) in.Learn(lesson, &report);
   }
+  report.rolled_back = in.rollbacks > rollbacks;
   return report;
 }
 

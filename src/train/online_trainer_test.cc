@@ -361,6 +361,28 @@ TEST(OnlineTrainer, APoisonedModelIsRolledBack) {
   EXPECT_LT(trainer->progressive().Measured(0).log_loss, good);
 }
 
+// However seldom it learns, positives and negatives are learned in the order of their times: with one label
+// a step, the order of the steps and so the weights are the same.
+TEST(OnlineTrainer, TheOrderOfLabelsDoesNotDependOnHowOftenItLearns) {
+  OnlineOptions options = Options();
+  options.batch_size = 1;
+  options.ledger.windows = {{1'000, 1'000}, {1'000'000, 1'000'000}};
+  const auto often = Make(options), seldom = Make(options);
+  Stream stream(14);
+  for (int64_t ts = 100; ts <= 20'000; ts += 100) {
+    const Feedback shown = stream.Show(ts);
+    for (OnlineTrainer* trainer : {often.get(), seldom.get()}) {
+      Feed(trainer, shown);
+      if (stream.clicked()) Feed(trainer, stream.Positive(ts + 10));
+    }
+    often->Learn(ts, 100);
+  }
+  often->Learn(20'000, 1'000);
+  seldom->Learn(20'000, 1'000);
+  EXPECT_TRUE(often->live().Serialize() == seldom->live().Serialize());
+  EXPECT_GT(often->stats().labels, 100u);
+}
+
 TEST(OnlineTrainer, OneViewerTeachesOnlySoMuch) {
   OnlineOptions options = Options();
   options.viewer_share = 0.05;
