@@ -27,7 +27,7 @@ struct Event;
 // Learning from what comes of impressions while they are served (docs/learning.md). It begins with
 // the first trained model.
 struct LearningOptions {
-  bool on = false;                   // heed serve: true
+  bool on = false;                 // heed serve: true
   int64_t examples_per_s = 2'000;  // impressions followed, at most; the rest is counted and left
   int64_t publish_ms = 20;         // changed rows reach rankings at most so often
   int64_t publish_dense_ms =

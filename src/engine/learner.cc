@@ -93,7 +93,8 @@ void Learner::Remember(const store::LogRecord& record, const state::State& state
 }
 
 void Learner::Before(const store::LogRecord& record, const state::State& before) {
-  if (!follows_[0].load(std::memory_order_relaxed) && !follows_[1].load(std::memory_order_relaxed)) {
+  if (!follows_[0].load(std::memory_order_relaxed) &&
+      !follows_[1].load(std::memory_order_relaxed)) {
     return;  // no model yet
   }
   const int64_t now_ms = Clock::System().now_ms();

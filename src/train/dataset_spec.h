@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/toml_table.h"
 #include "model/schema.h"
 #include "train/examples.h"
-#include "base/toml_table.h"
 
 namespace heed::train {
 

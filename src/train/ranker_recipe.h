@@ -1,8 +1,8 @@
 // The [ranker] table of a recipe. docs/model.md lists every key and spells the published families.
 #pragma once
 
-#include "model/ranker.h"
 #include "base/toml_table.h"
+#include "model/ranker.h"
 
 namespace heed::train {
 
