@@ -124,14 +124,12 @@ struct Engine::Impl {
     }
   }
 
-  // What an impression's features are must be read before its event is part of state.
-  void Apply(const store::LogRecord& record) {
-    if (models.learner() != nullptr) models.learner()->Before(record, state);
-    state.Apply(record.sequence, record.event);
-  }
-
   void Apply(std::span<const store::LogRecord> records) {
-    for (const store::LogRecord& record : records) Apply(record);
+    for (const store::LogRecord& record : records) {
+      // What an impression's features are must be read before its event is part of state.
+      if (models.learner() != nullptr) models.learner()->Before(record, state);
+      state.Apply(record.sequence, record.event);
+    }
     if (state.last_sequence() - snapshot_sequence >= options.snapshot_every_events) {
       snapshot_wake.notify_one();
     }
@@ -207,17 +205,14 @@ Result<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
     return Corruption(fmt::format("the snapshot knows event {} but the log ends at {}",
                                   impl->state.last_sequence(), impl->log->last_sequence()));
   }
-  HEED_RETURN_IF_ERROR(impl->models.Open());
+  HEED_RETURN_IF_ERROR(impl->models.Open(impl->log->last_sequence()));
   engine::Learner* const learner = impl->models.learner();
   const uint64_t known = impl->state.last_sequence();
-  const uint64_t from = learner != nullptr ? learner->remember_from() : known + 1;
+  const uint64_t from = learner != nullptr ? learner->replay_from() : ~uint64_t{0};
   HEED_RETURN_IF_ERROR(
       impl->log->Read(std::min(from, known + 1), [=](const store::LogRecord& record) -> Status {
-        if (record.sequence > known) {
-          raw->Apply(record);
-        } else {
-          learner->Remember(record, raw->state);
-        }
+        if (record.sequence >= from) learner->Before(record, raw->state);
+        if (record.sequence > known) raw->state.Apply(record.sequence, record.event);
         return {};
       }));
   impl->snapshots = std::move(snapshots);

@@ -86,17 +86,14 @@ Learner::~Learner() {
 
 // ---- the committer's side ---------------------------------------------------------------------
 
-void Learner::Remember(const store::LogRecord& record, const state::State& state) {
-  remembering_ = true;
-  Before(record, state);
-  remembering_ = false;
+void Learner::StartAt(uint64_t last_sequence) {
+  log_end_ = last_sequence;
+  reach_back_ = last_sequence + 1;
 }
 
 void Learner::Before(const store::LogRecord& record, const state::State& before) {
-  if (!follows_[0].load(std::memory_order_relaxed) &&
-      !follows_[1].load(std::memory_order_relaxed)) {
-    return;  // no model yet
-  }
+  sequence_ = record.sequence;
+  known_to_state_ = before.last_sequence() >= record.sequence;
   const int64_t now_ms = Clock::System().now_ms();
   // A clock that runs ahead must not end windows early.
   const int64_t ts = std::min(record.event.ts, now_ms);
@@ -111,13 +108,20 @@ void Learner::Before(const store::LogRecord& record, const state::State& before)
     }
     reach_back_.store(minutes_.front().second, std::memory_order_relaxed);
   }
-  attribution_.Apply(record, before, this);
+  if (follows_[0].load(std::memory_order_relaxed) || follows_[1].load(std::memory_order_relaxed)) {
+    attribution_.Apply(record, before, this);
+  }
+  last_sequence_.store(record.sequence, std::memory_order_release);  // all it says is queued
 }
 
 bool Learner::Accepts(LiveRanker which) {
   const auto w = static_cast<size_t>(which);
   if (!follows_[w].load(std::memory_order_relaxed)) return false;
-  if (remembering_) return true;  // its features are not read (Served), and Add drops it
+  if (sequence_ <= known_to_[w]) return true;  // Add drops it, so that only its outcomes are heard
+  if (known_to_state_) {
+    skipped_[w].fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
   const int64_t now_us = NowUs();
   const auto rate = static_cast<double>(options_.examples_per_s);
   allowance_ = std::min(rate, allowance_ + rate * static_cast<double>(now_us - allowed_us_) * 1e-6);
@@ -131,7 +135,9 @@ bool Learner::Accepts(LiveRanker which) {
 }
 
 std::shared_ptr<const model::Batch> Learner::Served(LiveRanker which, const event::Event& shown) {
-  if (remembering_) return std::make_shared<const model::Batch>();
+  if (sequence_ <= known_to_[static_cast<size_t>(which)]) {
+    return std::make_shared<const model::Batch>();  // nobody reads it
+  }
   std::shared_ptr<const model::Batch> features;
   if (const auto* room = std::get_if<event::RoomImpression>(&shown.data)) {
     features = served_->Take(shown.tenant, room->request_id.value_or(""), shown.room);
@@ -147,10 +153,8 @@ std::shared_ptr<const model::Batch> Learner::Served(LiveRanker which, const even
 
 void Learner::Add(Feedback feedback) {
   const auto w = static_cast<size_t>(feedback.ranker);
-  if (feedback.kind == Feedback::Kind::kShown) {
-    if (remembering_) return;  // known to the checkpoint, or its features are lost
-    shown_[w].fetch_add(1, std::memory_order_relaxed);
-  }
+  if (sequence_ <= known_to_[w]) return;
+  if (feedback.kind == Feedback::Kind::kShown) shown_[w].fetch_add(1, std::memory_order_relaxed);
   queued_[w].fetch_add(1, std::memory_order_relaxed);
   bool first = false;
   {
@@ -173,6 +177,7 @@ void Learner::Loop() {
   static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice));
   std::vector<Item> items;
   int64_t now_ts = 0;
+  uint64_t said_to = 0;
   bool more = false;
   for (;;) {
     {
@@ -181,6 +186,7 @@ void Learner::Loop() {
           std::chrono::milliseconds(more ? 0 : std::max<int64_t>(options_.publish_ms, 1));
       wake_.wait_for(lock, patience, [this] { return stopping_ || !queue_.empty(); });
       if (stopping_ && queue_.empty()) return;
+      said_to = last_sequence_.load(std::memory_order_acquire);
       items.swap(queue_);
       // Before the lock is given up: event time must not run ahead of the outcomes that are taken, or
       // windows would end before what waits in the queue behind a burst is heard.
@@ -202,6 +208,7 @@ void Learner::Loop() {
     items.clear();
     more = false;
     for (Live& live : live_) {
+      live.learned_to = std::max(live.learned_to, said_to);
       if (live.trainer != nullptr) more = Learn(&live, now_ts) || more;
     }
   }
@@ -277,7 +284,7 @@ Status Learner::Serve(LiveRanker which, std::string version,
   live.version = std::move(version);
   std::unique_ptr<OnlineTrainer> trainer;
   if (resume) {
-    Result<std::unique_ptr<OnlineTrainer>> left = ReadCheckpoint(live);
+    Result<std::unique_ptr<OnlineTrainer>> left = ReadCheckpoint(&live);
     if (left.ok()) {
       trainer = std::move(left).value();
     } else if (left.status().code() != Code::kNotFound) {
@@ -288,6 +295,7 @@ Status Learner::Serve(LiveRanker which, std::string version,
   if (trainer == nullptr) {
     HEED_ASSIGN_OR_RETURN(trainer, OnlineTrainer::Create(ranker->Copy(), OptionsFor(which)));
     if (shadow != nullptr) HEED_RETURN_IF_ERROR(trainer->SetShadow(shadow->Copy()));
+    live.learned_to = std::max<uint64_t>(log_end_, last_sequence_);
   }
   live.trainer = std::move(trainer);
   live.told = live.trainer->alarm();
@@ -386,6 +394,7 @@ Status Learner::Write(Live* live) {
   ByteWriter out(body);
   out.String(live->version);
   out.Fixed(reach_back_.load(std::memory_order_relaxed));
+  out.Fixed(live->learned_to);
   out.String(live->trainer->Serialize());
   std::string bytes(kMagic);
   ByteWriter head(bytes);
@@ -395,8 +404,8 @@ Status Learner::Write(Live* live) {
   return ReplaceFile(directory_ + "/" + live->name + ".live", bytes);
 }
 
-Result<std::unique_ptr<OnlineTrainer>> Learner::ReadCheckpoint(const Live& live) {
-  const std::string path = directory_ + "/" + live.name + ".live";
+Result<std::unique_ptr<OnlineTrainer>> Learner::ReadCheckpoint(Live* live) {
+  const std::string path = directory_ + "/" + live->name + ".live";
   HEED_ASSIGN_OR_RETURN(const std::string bytes, ReadWholeFile(path));
   ByteReader in(bytes);
   const bool ours = in.Raw(kMagic.size()) == kMagic;
@@ -407,16 +416,18 @@ Result<std::unique_ptr<OnlineTrainer>> Learner::ReadCheckpoint(const Live& live)
   }
   const std::string version(in.String());
   const auto reach_back = in.Fixed<uint64_t>();
+  const auto learned_to = in.Fixed<uint64_t>();
   const std::string_view trainer = in.String();
   if (!in.ok()) return Corruption(path + ": ends early");
-  if (version != live.version) return NotFound(path + ": learned from " + version);
+  if (version != live->version) return NotFound(path + ": learned from " + version);
   Result<std::unique_ptr<OnlineTrainer>> restored =
-      OnlineTrainer::Restore(trainer, OptionsFor(live.which));
+      OnlineTrainer::Restore(trainer, OptionsFor(live->which));
   if (!restored.ok()) return restored.status().Within(path);
-  if (restored.value()->live().config().schema != SchemaOf(live.which)) {
+  if (restored.value()->live().config().schema != SchemaOf(live->which)) {
     return Corruption(path + ": of other features");
   }
-  remember_from_ = std::min(remember_from_, reach_back);
+  live->learned_to = known_to_[static_cast<size_t>(live->which)] = learned_to;
+  replay_from_ = std::min(replay_from_, reach_back);
   return restored;
 }
 

@@ -24,7 +24,7 @@
 
 namespace heed::engine {
 
-// Thread-safe, but for Remember, Before and what they call back, which are the committer's.
+// Thread-safe, but for Before and what it calls back, which are the committer's.
 class Learner final : public train::FeedbackSink {
  public:
   // Checkpoints are <directory>/<name>.live. `served` and the handles outlive the Learner.
@@ -33,6 +33,8 @@ class Learner final : public train::FeedbackSink {
   // Writes what was learned.
   ~Learner() override;
 
+  // Before all else: the log ends here, and what it holds already was for others to learn from.
+  void StartAt(uint64_t last_sequence);
   // Serves `ranker` from now on, in place of whatever did, and learns on from it, judged by `shadow`
   // (null: itself). With `resume`, from where a checkpoint of the same version left off, where there
   // is one. Returns when it serves.
@@ -44,12 +46,12 @@ class Learner final : public train::FeedbackSink {
   Status SetLearning(train::LiveRanker which, bool on);
   std::vector<LearningStats> Stats() const;
 
-  // At start, in the order of the log, before anything else is recorded: the sequence from which
-  // Remember wants records that state holds already; ~0: none.
-  uint64_t remember_from() const { return remember_from_; }
-  // A record from before: what of it is still open belongs to examples of the checkpoint.
-  void Remember(const store::LogRecord& record, const state::State& state);
-  // Before `record` is applied to `before`. Never waits.
+  // At start the log is to be given again from here on, so that outcomes to come find the impressions
+  // that were open; ~0: nothing was open.
+  uint64_t replay_from() const { return replay_from_; }
+  // In the order of the log, before `record` is applied to `before` (where it is in there already,
+  // impressions are not followed: their features are lost). What a checkpoint has learned of is not
+  // learned again. Never waits.
   void Before(const store::LogRecord& record, const state::State& before);
 
   bool Accepts(train::LiveRanker which) override;
@@ -72,6 +74,7 @@ class Learner final : public train::FeedbackSink {
     const char* name = "";
     infer::ModelHandle* handle = nullptr;
     std::string version;
+    uint64_t learned_to = 0;  // what records to there said has reached the trainer
     std::unique_ptr<train::OnlineTrainer> trainer;
     std::unique_ptr<infer::LiveModel> serving;
     bool changed = false, dense_changed = false;  // since they were published
@@ -87,7 +90,7 @@ class Learner final : public train::FeedbackSink {
   void Publish(Live* live, bool all);
   void Restart(Live* live);  // publishes the trainer's weights whole
   Status Write(Live* live);
-  Result<std::unique_ptr<train::OnlineTrainer>> ReadCheckpoint(const Live& live);
+  Result<std::unique_ptr<train::OnlineTrainer>> ReadCheckpoint(Live* live);
   std::string VersionOf(const Live& live) const;
   LearningStats StatsOf(const Live& live) const;
   Live& Of(train::LiveRanker which) { return live_[static_cast<size_t>(which)]; }
@@ -99,8 +102,11 @@ class Learner final : public train::FeedbackSink {
 
   // The committer's.
   train::Attribution attribution_;
-  bool remembering_ = false;
-  uint64_t remember_from_ = ~uint64_t{0};
+  uint64_t sequence_ = 0;          // of the record at hand
+  bool known_to_state_ = false;    // which state holds already
+  uint64_t known_to_[2] = {0, 0};  // sequences that checkpoints have learned of
+  uint64_t replay_from_ = ~uint64_t{0};
+  uint64_t log_end_ = 0;  // at start
   double allowance_ = 0;  // examples that may be followed now
   int64_t allowed_us_ = 0;
   int64_t newest_ts_ = 0;
@@ -111,7 +117,7 @@ class Learner final : public train::FeedbackSink {
   std::vector<Item> queue_;
   bool stopping_ = false;
   // Of the committer, read by the learner.
-  std::atomic<uint64_t> reach_back_{0};
+  std::atomic<uint64_t> last_sequence_{0}, reach_back_{1};
   std::atomic<int64_t> behind_ms_{-1};  // the newest event behind the clock when it came; -1: none
   std::atomic<uint64_t> shown_[2]{}, skipped_[2]{}, by_decision_[2]{}, queued_[2]{};
   std::atomic<bool> follows_[2]{};

@@ -170,11 +170,11 @@ TEST_F(LearnerTest, OutcomesAfterARestartFindTheirImpressions) {
   impression.event.data = event::RoomImpression{.channel = "feed"};
   ASSERT_TRUE(Await([&] { return Stats().queued == 0; }));
   Open(/*resume=*/true);
-  EXPECT_LE(learner_->remember_from(), first);
-  learner_->Remember(impression, state_);
+  EXPECT_LE(learner_->replay_from(), first);
+  learner_->Before(impression, state_);
   Happen("r1", "late", event::ActorKind::kViewer, event::ViewerEnter{.channel = "feed"});
   EXPECT_TRUE(Await([&] { return Stats().tasks.at(0).positive == 1; }));
-  EXPECT_EQ(Stats().shown, 0u) << "remembering follows nothing anew";
+  EXPECT_EQ(Stats().shown, 0u) << "what is replayed is not followed anew";
 }
 
 TEST_F(LearnerTest, ADamagedCheckpointIsRefusedAndItBeginsAgain) {

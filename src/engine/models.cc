@@ -33,8 +33,9 @@ Models::Models(const EngineOptions& options, kernels::Precision precision)
   }
 }
 
-Status Models::Open() {
+Status Models::Open(uint64_t last_sequence) {
   const std::lock_guard lock(mutex_);
+  if (learner_ != nullptr) learner_->StartAt(last_sequence);
   for (const LiveRanker which : {LiveRanker::kHosts, LiveRanker::kProducts}) {
     const ModelFiles::Loaded active = files_.LoadActive(NameOf(which), SchemaOf(which));
     if (active.ranker == nullptr) continue;

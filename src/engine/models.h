@@ -22,8 +22,8 @@ class Models {
   // Of <options.directory>/models. `options` outlive it.
   Models(const EngineOptions& options, kernels::Precision precision);
 
-  // Serves what is on disk; with learning, from where it left off.
-  Status Open();
+  // Serves what is on disk; with learning, from where it left off. `last_sequence`: the log's.
+  Status Open(uint64_t last_sequence);
   // Writes the ranker as the next version, makes it the active one and serves it.
   Result<std::string> Add(train::LiveRanker which, const std::shared_ptr<model::Ranker>& ranker);
   Status Activate(const std::string& version);

@@ -1,12 +1,13 @@
 #include "infer/live_model.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace heed::infer {
 namespace {
 
 void Append(const model::TableRows& rows, model::TableRows* to) {
-  to->resize(rows.size());
+  to->resize(std::max(to->size(), rows.size()));
   for (size_t i = 0; i < rows.size(); ++i) {
     (*to)[i].insert((*to)[i].end(), rows[i].begin(), rows[i].end());
   }
