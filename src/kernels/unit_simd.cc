@@ -28,9 +28,9 @@ static_assert(kUnitPad % kLanes == 0);
 
 // Accumulators of a tile: what 32 or 16 registers hold beside a row of columns and a broadcast.
 #if HWY_TARGET == HWY_AVX3
-constexpr size_t kTileVectors = 25, kMaxVecs = 5;
+constexpr size_t kTileVectors = 25;
 #else
-constexpr size_t kTileVectors = 12, kMaxVecs = 2;
+constexpr size_t kTileVectors = 12;
 #endif
 
 // Rows of a tile that is `vecs` vectors wide: two products in flight for each of two units need eight.
