@@ -23,8 +23,7 @@ Status NoLearning() { return {Code::kConflict, "learning is off (engine.learning
 }  // namespace
 
 Models::Models(const EngineOptions& options, kernels::Precision precision)
-    : options_(options),
-      precision_(precision),
+    : precision_(precision),
       files_(options.directory + "/models", kKept),
       served_(options.learning.on ? options.learning.served_rows : 0) {
   if (options.learning.on) {

@@ -19,7 +19,7 @@ namespace heed::engine {
 // Thread-safe, after Open.
 class Models {
  public:
-  // Of <options.directory>/models. `options` outlive it.
+  // Of <options.directory>/models.
   Models(const EngineOptions& options, kernels::Precision precision);
 
   // Serves what is on disk; with learning, from where it left off. `last_sequence`: the log's.
@@ -50,7 +50,6 @@ class Models {
                const std::shared_ptr<model::Ranker>& ranker, bool resume);
   Result<train::LiveRanker> Named(const std::string& name) const;
 
-  const EngineOptions& options_;
   const kernels::Precision precision_;
   mutable std::mutex mutex_;  // files_, and one change of versions at a time
   ModelFiles files_;
