@@ -132,7 +132,8 @@ Result<TrainingState> DecodeState(std::string_view bytes) {
   HEED_ASSIGN_OR_RETURN(state.average, in.Bytes("average"));
   HEED_ASSIGN_OR_RETURN(state.best, in.Bytes("best"));
   if (in.count() == 7) return state;
-  TrainingState::Fit& fit = state.fit.emplace();
+  // Not emplace(): Clang 14 takes a struct nested in its own class for one without a default constructor.
+  TrainingState::Fit& fit = *(state.fit = TrainingState::Fit{});
   HEED_ASSIGN_OR_RETURN(const auto fit_head, in.Uint64s("fit"));
   HEED_ASSIGN_OR_RETURN(const auto fit_figures, ReadDoubles(in, "fit.figures"));
   if (fit_head.size() != 2 || fit_figures.size() != 4) return Corruption("training: sizes");
