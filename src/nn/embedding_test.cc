@@ -202,7 +202,7 @@ size_t ResidentBytes() {
 // At every size that growth passes through, with an age and a mark of change for each row; and what we
 // count is what the system gives, but for pages of 2 MB that are not full.
 TEST(EmbeddingTable, ARowOf64NumbersTakesAtMost300Bytes) {
-  const size_t before = ResidentBytes();
+  [[maybe_unused]] const size_t before = ResidentBytes();
   EmbeddingTable table({.width = 64, .init_deviation = 0.01f});
   table.SetClock(1);
   table.TrackChanges(true);
@@ -223,7 +223,7 @@ TEST(EmbeddingTable, ARowOf64NumbersTakesAtMost300Bytes) {
   if (before == 0) GTEST_SKIP() << "no /proc/self/statm";
   const auto resident = static_cast<double>(ResidentBytes() - before);
   constexpr double kMegabyte = 1 << 20, kArrays = 5;
-  EXPECT_NEAR(resident, static_cast<double>(table.bytes()), kArrays * 2 * kMegabyte);
+  EXPECT_LE(resident, static_cast<double>(table.bytes()) + kArrays * 2 * kMegabyte);
 #endif
 }
 
