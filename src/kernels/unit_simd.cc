@@ -46,7 +46,7 @@ HWY_INLINE void EachColumnTile(size_t N, Body body) {
     column += vecs.value * kLanes;
     left -= vecs.value;
   };
-  while (left > 0) {
+  while (left > 0) {  // NOLINT(bugprone-infinite-loop): take makes it less
 #if HWY_TARGET == HWY_AVX3
     if (left == 5) {
       take(std::integral_constant<size_t, 5>());

@@ -5,9 +5,8 @@
 #include "text/segmenter.h"
 #include "text/word_lists.h"
 
+namespace heed::text {
 namespace {
-
-using namespace heed::text;
 
 void CheckNgrams(std::string_view text) {
   const std::string once = Normalize(text);
@@ -65,3 +64,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CheckLists(text);
   return 0;
 }
+
+}  // namespace heed::text
