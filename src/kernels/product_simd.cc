@@ -373,6 +373,7 @@ void MatrixProductInt8(const uint8_t* a, size_t a_stride, size_t M, const Panels
 // enough instructions for the processor to look beyond them.
 class LateFinish {
  public:
+  // cppcheck-suppress uninitMemberVar ; sums_ are written before they are read
   explicit LateFinish(const Epilogue& end) : end_(end) {}
 
   float* next() { return sums_[1 - last_]; }

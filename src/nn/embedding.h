@@ -130,7 +130,10 @@ class EmbeddingTable {
     const size_t at = size_t{row} * shape_.width;
     return values_.data() + at;
   }
-  float* Row(uint32_t row) { return values_.data() + size_t{row} * shape_.width; }
+  float* Row(uint32_t row) {
+    const size_t at = size_t{row} * shape_.width;
+    return values_.data() + at;
+  }
   size_t rows() const { return rows_; }
   uint32_t width() const { return shape_.width; }
   const TableShape& shape() const { return shape_; }
