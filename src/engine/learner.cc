@@ -78,6 +78,7 @@ Learner::~Learner() {
   thread_.join();
   for (Live& live : live_) {
     if (live.trainer == nullptr) continue;
+    live.learned_to = std::max<uint64_t>(live.learned_to, last_sequence_);  // the queue is empty
     if (const Status written = Write(&live); !written.ok()) {
       spdlog::error("what {} learned is not kept: {}", live.name, written.ToString());
     }
