@@ -13,46 +13,17 @@
 #include <string>
 #include <string_view>
 
+#include "media/voice.h"
+
 namespace heed::media {
 
 enum class Modality : uint8_t { kVoice, kFace, kPicture, kOcr, kComments };
 inline constexpr size_t kModalities = 5;
 std::string_view ModalityName(Modality modality);
 
-// In the order of kFeatures (moment.cc), which has names, units and ranges.
+// The voice's features come first (FeatureOf); then these, in the order of moment.cc's table.
 enum class Feature : uint8_t {
-  kLufsMomentaryMax,
-  kLufsShort,
-  kTruePeak,
-  kRms,
-  kDynamicRange,
-  kMusicLikely,
-  kActive,
-  kPauseMax,
-  kPauseCount,
-  kF0Median,
-  kF0P20,
-  kF0P80,
-  kF0Range,
-  kF0Slope,
-  kVoicedRatio,
-  kHnr,
-  kSyllableRate,
-  kSyllableRate5s,
-  kArousalProxy,
-  kCentroid,
-  kRolloff,
-  kFlux,
-  kFlatness,
-  kAlphaRatio,
-  kHammarberg,
-  kSlopeLow,
-  kSlopeHigh,
-  kMfcc1,
-  kMfcc2,
-  kMfcc3,
-  kMfcc4,
-  kFacePresent,
+  kFacePresent = kVoiceFeatures,
   kFaceCount,
   kFaceArea,
   kFaceX,
@@ -78,9 +49,10 @@ enum class Feature : uint8_t {
   kOcrConfidence,
 };
 inline constexpr size_t kFeatureCount = static_cast<size_t>(Feature::kOcrConfidence) + 1;
+constexpr Feature FeatureOf(VoiceFeature feature) { return static_cast<Feature>(feature); }
 
 // How a feature's values within a second become the second's value is its extractor's business.
-struct FeatureInfo {
+struct MomentFeatureInfo {
   Feature feature;
   Modality modality;
   std::string_view name;  // "vis.brightness"
@@ -88,8 +60,8 @@ struct FeatureInfo {
   float low, high;   // values beyond are brought to the nearer end
   float resolution;  // a spread below this is no spread: RunningNorm divides by no less
 };
-std::span<const FeatureInfo> Features();
-inline const FeatureInfo& InfoOf(Feature feature) {
+std::span<const MomentFeatureInfo> Features();
+inline const MomentFeatureInfo& InfoOf(Feature feature) {
   return Features()[static_cast<size_t>(feature)];
 }
 std::optional<Feature> FeatureByName(std::string_view name);
@@ -141,5 +113,9 @@ struct Moment {
   const Coverage& of(Modality modality) const { return modalities[static_cast<size_t>(modality)]; }
   bool operator==(const Moment& other) const = default;
 };
+
+// Puts what was measured into the moment of the same second and epoch. A second that was not heard has no age here:
+// the voice does not say when it was last heard.
+void AddTo(const VoiceSecond& second, Moment* moment);
 
 }  // namespace heed::media
