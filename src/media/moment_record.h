@@ -1,5 +1,5 @@
-// A moment: what one second of a broadcast measured, by modality. The record that everything after the
-// extractors reads (docs/formats/moment.md).
+// The record of a moment: what was measured in one second of a broadcast, by modality, one column a feature. What
+// everything after the extractors reads (docs/formats/moment_file.md).
 //
 // What was not measured has no value; zero is a measured zero. No value is ever infinite or not a number:
 // MomentValues refuses them. Times are seconds of the broadcast's own time base.
@@ -70,7 +70,8 @@ class MomentValues {
  public:
   // False, and nothing is set, for what is infinite or not a number.
   bool Set(Feature feature, double value);
-  void Clear(Feature feature) { measured_.reset(static_cast<size_t>(feature)); }
+  // The same without the feature's range: for z-values.
+  bool SetUnbounded(Feature feature, double value);
   std::optional<float> Get(Feature feature) const {
     const auto i = static_cast<size_t>(feature);
     return measured_[i] ? std::optional<float>(values_[i]) : std::nullopt;
@@ -79,7 +80,6 @@ class MomentValues {
   bool operator==(const MomentValues& other) const = default;
 
  private:
-  friend class RunningNorm;                       // z-values have no range of a feature
   std::array<float, kFeatureCount> values_ = {};  // 0 where not measured
   std::bitset<kFeatureCount> measured_;
 };
@@ -92,30 +92,26 @@ struct Coverage {
   bool operator==(const Coverage& other) const = default;
 };
 
-// What of the picture was decoded, from all to none: the overload ladder.
-enum class VideoMode : uint8_t { kAbsent, kFull, kReduced, kNoLoopFilter, kKeyFrames, kAudioOnly };
-std::string_view VideoModeName(VideoMode mode);
-
-struct Moment {
+struct MomentRecord {
   std::string room;
   uint32_t epoch = 0;   // counts discontinuities: nothing is measured across one
   int64_t second = 0;   // of the broadcast's time base: [second, second + 1)
   int64_t wall_ms = 0;  // of the clock, when the second ended; 0: a recording
   int64_t lag_ms = 0;   // from the second's end to its record
-  VideoMode mode = VideoMode::kAbsent;
   uint32_t frames = 0;  // pictures seen in this second
   std::array<Coverage, kModalities> modalities = {};
   MomentValues values;
   MomentValues z;           // against the room's last ten minutes (RunningNorm)
+  std::string mode;         // how much of the picture was decoded, by the decoder's name for it
   std::string screen_text;  // lines read with confidence, separated by '\n'; UTF-8
 
   Coverage& of(Modality modality) { return modalities[static_cast<size_t>(modality)]; }
   const Coverage& of(Modality modality) const { return modalities[static_cast<size_t>(modality)]; }
-  bool operator==(const Moment& other) const = default;
+  bool operator==(const MomentRecord& other) const = default;
 };
 
 // Puts what was measured into the moment of the same second and epoch. A second that was not heard has no age here:
 // the voice does not say when it was last heard.
-void AddTo(const VoiceSecond& second, Moment* moment);
+void AddTo(const VoiceSecond& second, MomentRecord* moment);
 
 }  // namespace heed::media

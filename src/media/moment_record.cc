@@ -1,4 +1,4 @@
-#include "media/moment.h"
+#include "media/moment_record.h"
 
 #include <algorithm>
 #include <cmath>
@@ -60,12 +60,6 @@ std::string_view ModalityName(Modality modality) {
   return kNames[static_cast<size_t>(modality)];
 }
 
-std::string_view VideoModeName(VideoMode mode) {
-  constexpr std::string_view kNames[] = {"absent",         "full",       "reduced",
-                                         "no_loop_filter", "key_frames", "audio_only"};
-  return kNames[static_cast<size_t>(mode)];
-}
-
 std::span<const MomentFeatureInfo> Features() {
   static const std::array<MomentFeatureInfo, kFeatureCount> kAll = AllFeatures();
   return kAll;
@@ -77,7 +71,7 @@ std::optional<Feature> FeatureByName(std::string_view name) {
   return std::nullopt;
 }
 
-void AddTo(const VoiceSecond& second, Moment* moment) {
+void AddTo(const VoiceSecond& second, MomentRecord* moment) {
   for (size_t i = 0; i < kVoiceFeatures; ++i)
     if (const auto value = second.values[i]) moment->values.Set(static_cast<Feature>(i), *value);
   moment->of(Modality::kVoice) = {.ok = second.cover > 0, .cover = second.cover, .age_ms = 0};
@@ -85,12 +79,17 @@ void AddTo(const VoiceSecond& second, Moment* moment) {
 }
 
 bool MomentValues::Set(Feature feature, double value) {
-  if (!std::isfinite(value)) return false;
   const MomentFeatureInfo& info = InfoOf(feature);
-  const auto i = static_cast<size_t>(feature);
-  values_[i] = static_cast<float>(
-      std::clamp(value, static_cast<double>(info.low), static_cast<double>(info.high)));
-  measured_.set(i);
+  if (!std::isfinite(value)) return false;
+  return SetUnbounded(
+      feature, std::clamp(value, static_cast<double>(info.low), static_cast<double>(info.high)));
+}
+
+bool MomentValues::SetUnbounded(Feature feature, double value) {
+  const auto as_float = static_cast<float>(value);
+  if (!std::isfinite(as_float)) return false;
+  values_[static_cast<size_t>(feature)] = as_float;
+  measured_.set(static_cast<size_t>(feature));
   return true;
 }
 
