@@ -191,6 +191,7 @@ Face FaceTracker::Impl::Describe(const Track& track, const cv::Mat& luma, int64_
 
 std::vector<Face> FaceTracker::Update(const cv::Mat& luma, int64_t pts_us) {
   Impl& self = *impl_;
+  if (self.before.size() != luma.size()) Reset();  // boxes are pixels of another picture
   const int64_t since_us = pts_us - self.searched_us;
   const bool lost = std::any_of(self.tracks.begin(), self.tracks.end(),
                                 [&](const Track& t) { return t.seen_us < self.searched_us; });

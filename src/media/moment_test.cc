@@ -4,14 +4,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <random>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "base/file.h"
 #include "base/random.h"
 #include "media/moment_file.h"
 #include "media/moment_record.h"
@@ -113,6 +116,32 @@ TEST(MomentFile, ComesBackWhole) {
     ASSERT_TRUE(next.value().has_value());
     EXPECT_TRUE(*next.value() == Example(seed)) << seed;
   }
+  EXPECT_FALSE(reader.value().Next().value().has_value());
+}
+
+TEST(MomentFile, TheWorkedExampleReads) {
+  const char* root = std::getenv("HEED_SOURCE_DIR");  // NOLINT(concurrency-mt-unsafe)
+  if (root == nullptr) GTEST_SKIP() << "HEED_SOURCE_DIR is not set";
+  const auto page = ReadWholeFile(std::string(root) + "/docs/formats/moment_file.md");
+  ASSERT_TRUE(page.ok()) << page.status().ToString();
+  const std::string& text = page.value();
+  const size_t begin = text.find("```\n", text.find("Worked example")) + 4;
+  std::istringstream hex(text.substr(begin, text.find("```", begin) - begin));
+  std::string file;
+  for (std::string byte; hex >> byte;) file += static_cast<char>(std::stoi(byte, nullptr, 16));
+  auto reader = MomentFileReader::Open(file);
+  ASSERT_TRUE(reader.ok()) << reader.status().ToString();
+  const auto next = reader.value().Next();
+  ASSERT_TRUE(next.ok()) << next.status().ToString();
+  MomentRecord expected;
+  expected.room = "r";
+  expected.epoch = 1;
+  expected.second = 2;
+  expected.mode = "full";
+  expected.frames = 5;
+  expected.of(Modality::kPicture) = {.ok = true, .cover = 1, .age_ms = 40};
+  expected.values.Set(Feature::kMotion, 2.5);
+  EXPECT_TRUE(*next.value() == expected);
   EXPECT_FALSE(reader.value().Next().value().has_value());
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "media/test_frames.h"
@@ -220,6 +221,20 @@ TEST(Picture, BadFramesAreRefusedByName) {
   EXPECT_TRUE(seconds.empty());
   EXPECT_TRUE(extractor.Add(good.At(0), &seconds).ok());
   EXPECT_TRUE(extractor.Add(Picture(17, 33, uint8_t{9}).At(1), &seconds).ok()) << "odd sides";
+}
+
+TEST(Picture, AnySizeIsMeasured) {
+  PictureExtractor extractor({});
+  std::vector<PictureSecond> seconds;
+  int64_t pts_us = 0;
+  for (const auto& [width, height] :
+       {std::pair{16, 16}, {17, 33}, {8192, 16}, {16, 8192}, {641, 361}}) {
+    const Picture picture(width, height, [](int x, int y) { return Texture(x, y); });
+    for (int i = 0; i < 12; ++i, pts_us += kStepUs)
+      ASSERT_TRUE(extractor.Add(picture.At(pts_us), &seconds).ok()) << width << " x " << height;
+  }
+  extractor.Finish(&seconds);
+  EXPECT_EQ(seconds.size(), 12u);
 }
 
 TEST(Picture, WithoutItsFilesAModalityIsAbsent) {

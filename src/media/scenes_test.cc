@@ -2,12 +2,14 @@
 // packaged portrait (scripts/portrait). Drawing needs Python with Pillow and numpy; without them, and
 // without the portrait, tests skip and say so.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <sstream>
 #include <string>
@@ -217,6 +219,22 @@ TEST_F(Scenes, AShowIsMeasuredAsItWasDrawn) {
   EXPECT_EQ(seconds[14].values.Get(Feature::kOcrPrice), 99.0f) << seconds[14].screen_text;
   EXPECT_EQ(seconds[14].values.Get(Feature::kOcrStock), 50.0f) << seconds[14].screen_text;
   EXPECT_FALSE(seconds[4].values.Get(Feature::kOcrPrice)) << seconds[4].screen_text;
+}
+
+TEST_F(Scenes, APictureOfAnotherSizeIsNoDangerToAFollowedFace) {
+  if (PortraitFolder().empty())
+    GTEST_SKIP() << "no portrait: scripts/portrait fetches it, or HEED_PORTRAIT names its folder";
+  const std::vector<Picture> pictures = Pictures("show.i420");
+  PictureExtractor extractor({});
+  std::vector<PictureSecond> seconds;
+  for (int i = 0; i < 10; ++i)
+    ASSERT_TRUE(extractor.Add(pictures[0].At(i * 200'000), &seconds).ok());
+  for (int i = 10; i < 15; ++i)
+    ASSERT_TRUE(extractor.Add(Picture(96, 54, uint8_t{90}).At(i * 200'000), &seconds).ok());
+  extractor.Finish(&seconds);
+  ASSERT_EQ(seconds.size(), 3u);
+  EXPECT_EQ(seconds[1].values.Get(Feature::kFacePresent), 1.0f);
+  EXPECT_EQ(seconds[2].values.Get(Feature::kFacePresent), 0.0f);
 }
 
 }  // namespace
