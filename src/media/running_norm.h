@@ -18,7 +18,7 @@ struct RunningNormConfig {
   double limit = 8;     // of |z|: one odd second is not to outweigh a show
 };
 
-// Of one room. Not thread-safe. 5 kB a feature; about 20 us a second for all of them.
+// Of one room. Not thread-safe. 5 kB a feature; 0.2 ms a second for all of them.
 class RunningNorm {
  public:
   explicit RunningNorm(const RunningNormConfig& config = {});
