@@ -145,8 +145,7 @@ CompiledRanker::Impl::Impl(std::shared_ptr<const model::Ranker> from, const Comp
   if (net.config.projection > 0) {
     project = Layer(PlainLayer::Of(net.item, 0, net.item.inputs(), nullptr, nullptr), side);
   }
-  const nn::Linear& out = *net.head.shared();
-  head = Layer(PlainLayer::Of(out, 0, out.inputs(), nullptr, nullptr), Precision::kFp32);
+  head = CompiledHead(net.head);
   if (options.cached_items > 0) {
     items = std::make_unique<RowCache>(options.cached_items, layout.candidate_fields.size(),
                                        item_row_bytes);
@@ -162,19 +161,12 @@ Status CheckCompilable(const Net& net) {
     if (pool.encoder != model::EncoderKind::kNone) {
       return InvalidArgument("history '" + name + "' has an encoder, which has no compiled form");
     }
-    if (pool.temperature) {
-      return InvalidArgument("history '" + name +
-                             "' has a temperature, which has no compiled form");
-    }
   }
   for (const auto& block : net.blocks) {
     const model::MlpBlock* mlp = block->AsMlp();
     if (mlp == nullptr || mlp->layers().empty()) {
       return InvalidArgument("only blocks of hidden layers have a compiled form");
     }
-  }
-  if (net.head.shared() == nullptr) {
-    return InvalidArgument("a head of experts has no compiled form");
   }
   return {};
 }
@@ -184,8 +176,8 @@ Status CheckCompilable(const Net& net) {
 CompiledRanker::Footprint CompiledRanker::footprint() const {
   Footprint out;
   out.item_row = impl_->item_row_bytes;
-  out.shared = impl_->item.weights().bytes() + impl_->project.weights().bytes() +
-               impl_->head.weights().bytes();
+  out.shared =
+      impl_->item.weights().bytes() + impl_->project.weights().bytes() + impl_->head.bytes();
   for (const Impl::Sequence& sequence : impl_->sequences) {
     out.blocks += sequence.pool->bytes();
     out.shared += sequence.event.weights().bytes() + sequence.extra.weights().bytes();

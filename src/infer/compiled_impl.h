@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "infer/column_copies.h"
+#include "infer/compiled_head.h"
 #include "infer/compiled_ranker.h"
 #include "infer/layer.h"
 #include "infer/pool.h"
@@ -86,7 +87,7 @@ struct CompiledRanker::Impl {
   std::vector<Block> blocks;
   Layer project;  // candidate's fields -> item vector, with a projection
   Layer item;     // item vector -> item row
-  Layer head;
+  CompiledHead head;
   size_t item_inputs = 0;  // I
   size_t wide_column = 0, item_width = 0, item_row_bytes = 0;
   size_t own_first = 0, own_width = 0;  // columns of x_candidate that are not the item vector

@@ -138,6 +138,11 @@ void CompiledRanker::Impl::Request(const Batch& batch, size_t r, Call* call, Are
     const model::SequenceBatch& sequence = batch.sequences[s];
     History& history = (*call->histories)[s];
     history.L = sequence.offsets[r + 1] - sequence.offsets[r];
+    if (net.config.PoolOf(s).temperature) {
+      float* inverse = arena->Take<float>(where.heads);
+      net.temperatures[s].ForwardRow(call->x, inverse);
+      history.inverse_temperature = inverse;
+    }
     Tokens(batch, s, sequence.offsets[r], &history, arena);
     call->x[where.length_column] = std::log1p(static_cast<float>(history.L));
     if (!net.config.mean_pool) continue;
@@ -288,12 +293,10 @@ void CompiledRanker::Impl::Candidates(const Batch& batch, const Call& call, size
       x = run.out;
     }
   }
-  float* out = arena->Take<float>(n * head.padded_N());
-  head.Run({z, outputs}, n, {.out = {out, head.padded_N()}}, arena);
+  head.Run(z, outputs, n, logits, arena);
+  if (!net.config.wide) return;
   for (size_t i = 0; i < n; ++i) {
     float* to = logits + i * T;
-    std::copy_n(out + i * head.padded_N(), T, to);
-    if (!net.config.wide) continue;
     const ItemRows wide = rows.From(i, wide_column);
     for (size_t t = 0; t < T; ++t) {
       to[t] +=
