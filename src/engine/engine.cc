@@ -404,7 +404,7 @@ EngineStats Engine::Stats() const {
       impl_->state.CountLiveRooms(impl_->clock.now_ms(), impl_->options.room_silent_ms);
   const auto caches = [&stats](const char* name, const infer::ModelHandle& handle) {
     const auto model = handle.Get();
-    if (model == nullptr || model->compiled == nullptr) return;
+    if (model == nullptr) return;
     const auto add = [&](const char* rows, const infer::CompiledRanker::CacheUse& use) {
       stats.row_caches.push_back({name, rows, use.hits, use.misses, use.entries, use.bytes});
     };
