@@ -33,6 +33,7 @@ struct LearningOptions {
   int64_t publish_dense_ms =
       1'000;  // and all other weights: each time cached rows are computed anew
   int64_t checkpoint_ms = 300'000;  // what was learned is written so often, and at the end
+  int64_t expire_h = 720;  // rows of keys that no impression had for so long go; 0: none does
   uint64_t served_rows = 20'000;  // decided candidates whose features are kept for their impression
 };
 
@@ -217,6 +218,7 @@ struct LearningStats {
   // Mean loss of what is served less that of the shadow, over the same examples.
   double loss_difference = 0, loss_difference_error = 0;
   uint64_t promotions = 0, rollbacks = 0;
+  uint64_t expired_rows = 0;  // of keys that no impression had for expire_h
   // From an event's durable acknowledgement to rankings that read what it taught, of late.
   double event_to_weights_p50_s = 0, event_to_weights_p99_s = 0;
   double unseen_keys = 0;         // share of keys that the model has no row for

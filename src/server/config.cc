@@ -138,6 +138,11 @@ std::vector<Field> Describe(Config& config) {
       {"learning", "publish_dense_ms", &e.learning.publish_dense_ms, "", 1, kDay},
       {"learning", "checkpoint_ms", &e.learning.checkpoint_ms,
        "What was learned is written so often, and at the end.", 1'000, kDay},
+      {"learning", "expire_h", &e.learning.expire_h,
+       "Hours of event time after which what was learned of a viewer, host or product goes that "
+       "no\n"
+       "impression had; 0 keeps all.",
+       0, 24 * 3650},
       {"learning", "served_rows", &e.learning.served_rows,
        "Decided candidates whose features are kept for their impression, about 3 kB each.", 0, 1e7},
 

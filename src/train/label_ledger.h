@@ -46,6 +46,7 @@ class LabelLedger {
     std::vector<LabelState> told;    // [T]: what the weights have been told; kOpen: nothing
     bool learns = true;              // false: only watched (an influence cap)
     uint64_t queued = 0;             // tasks in the queue
+    bool stored = false;             // SerializeChange has given its features
   };
   enum class Step : uint8_t { kPositive, kNegative, kCorrection };
   struct Due {
@@ -98,8 +99,13 @@ class LabelLedger {
   int64_t now_ts() const { return now_ts_; }
 
   std::string Serialize(const model::Schema& schema) const;
-  // Into an empty ledger of the same options. kCorruption when the bytes do not fit together.
-  Status Restore(const model::Schema& schema, std::string_view bytes);
+  // The same without the features that SerializeChange has given already, of its owner's only chain of
+  // them: nearly all of the bytes. `whole`: with all features, such a chain's beginning.
+  std::string SerializeChange(const model::Schema& schema, bool whole);
+  // Into an empty ledger of the same options. kCorruption when the bytes do not fit together. `before`:
+  // the ledger as it was at the change before; null where all features are there.
+  Status Restore(const model::Schema& schema, std::string_view bytes,
+                 const LabelLedger* before = nullptr);
 
  private:
   using Place = std::tuple<int64_t, uint64_t, uint32_t>;  // ts, example, task
@@ -107,6 +113,7 @@ class LabelLedger {
   void Queue(uint64_t id, size_t task, Example* example);
   void Close(uint64_t id, size_t task, Example* example);
   void Forget(std::map<uint64_t, Example>::iterator which);
+  std::string Write(const model::Schema& schema, bool all_features) const;
 
   LedgerOptions options_;
   int64_t keep_ms_ = 0;  // the longest correction window
