@@ -5,8 +5,6 @@
 #include <optional>
 #include <span>
 
-struct ebur128_state;  // NOLINT(readability-identifier-naming): libebur128's name
-
 namespace heed::media {
 
 // Digital silence has no loudness (its logarithm is minus infinity); the meter's floor stands for it.
@@ -33,10 +31,8 @@ class LoudnessMeter {
   double TakeTruePeak();
 
  private:
-  struct Free {
-    void operator()(ebur128_state* state) const;
-  };
-  std::unique_ptr<ebur128_state, Free> state_;
+  struct Meter;  // libebur128's state
+  std::unique_ptr<Meter> meter_;
   size_t frames_ = 0;     // since Reset
   double true_peak_ = 0;  // linear
 };
