@@ -27,6 +27,7 @@ void AddPrune(CLI::App& app, int* exit_code);
 void AddQuantize(CLI::App& app, int* exit_code);
 void AddExplain(CLI::App& app, int* exit_code);
 void AddLint(CLI::App& app, int* exit_code);
+void AddWatch(CLI::App& app, int* exit_code);
 void AddReproduce(CLI::App& app, int* exit_code);
 void AddReplay(CLI::App& app, int* exit_code);
 void AddInspect(CLI::App& app, int* exit_code);

@@ -15,6 +15,7 @@
 namespace heed::engine {
 namespace {
 
+constexpr size_t kMaxSaid = 20;           // segments shown
 constexpr int64_t kReadWithinMs = 2'000;  // then an answer to a write comes before it can be seen
 
 event::Event NewEvent(std::string id, int64_t ts, const std::string& tenant,
@@ -30,6 +31,19 @@ event::Event NewEvent(std::string id, int64_t ts, const std::string& tenant,
 }
 
 }  // namespace
+
+RoomCommentView ViewOf(text::RoomComments* comments, int64_t now_ms, size_t words) {
+  RoomCommentView out;
+  out.ts = now_ms;
+  out.now = comments->Now(now_ms, words);
+  out.bursts = {comments->bursts().begin(), comments->bursts().end()};
+  out.lag = comments->lag();
+  const auto& said = comments->transcript().segments();
+  const size_t kept = std::min(said.size(), kMaxSaid);
+  out.said = {said.end() - static_cast<ptrdiff_t>(kept), said.end()};
+  out.saying = comments->transcript().partial();
+  return out;
+}
 
 RoomDesk::RoomDesk(const EngineOptions& options, std::unique_ptr<TextTools> tools,
                    const state::State& state, const decide::Catalog& catalog)
@@ -121,16 +135,9 @@ Result<RoomCommentView> RoomDesk::Comments(std::string_view tenant, std::string_
     return out;
   }
   const std::lock_guard lock(known->mutex);
+  out = ViewOf(&known->comments, known->NowMs(Clock::System().now_ms()), words);
   out.session = known->session;
-  out.ts = known->NowMs(Clock::System().now_ms());
-  out.now = known->comments.Now(out.ts, words);
-  out.bursts = {known->comments.bursts().begin(), known->comments.bursts().end()};
-  out.lag = known->comments.lag();
   out.hits = {known->hits.rbegin(), known->hits.rend()};
-  const auto& said = known->comments.transcript().segments();
-  const size_t kept = std::min(said.size(), kMaxSaid);
-  out.said = {said.end() - static_cast<ptrdiff_t>(kept), said.end()};
-  out.saying = known->comments.transcript().partial();
   return out;
 }
 

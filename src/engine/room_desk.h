@@ -52,6 +52,9 @@ struct RoomCommentView {
   std::optional<text::TranscriptSegment> saying;  // partial
 };
 
+// Of a room whose mutex is held, or that nobody else has.
+RoomCommentView ViewOf(text::RoomComments* comments, int64_t now_ms, size_t words);
+
 struct TranscriptPost {
   std::string tenant, room;
   std::string session;                // empty: the live one
@@ -69,7 +72,6 @@ class RoomDesk {
  public:
   // Data: {"question": "<cluster id>", "text": "<the question>"}.
   static constexpr const char* kAnswered = "x.heed.question.answered";
-  static constexpr size_t kMaxSaid = 20;
 
   static Result<std::unique_ptr<RoomDesk>> Open(const EngineOptions& options,
                                                 const state::State& state,
