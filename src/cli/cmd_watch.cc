@@ -1,0 +1,180 @@
+// heed watch: a broadcast or a recording, measured second by second.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+#include "cli/progress.h"
+#include "media/moments.h"
+
+namespace heed::cli {
+namespace {
+
+using media::Moment;
+using media::VoiceFeature;
+
+struct Options {
+  media::DecoderOptions decoder;
+  media::ArousalOptions arousal;
+  bool no_picture = false, json = false;
+};
+
+struct Row {
+  const char* label;
+  VoiceFeature feature;
+  float low, high;  // of the curve
+};
+constexpr std::array<Row, 7> kRows = {{{"loudness", VoiceFeature::kLoudnessMomentary, -50, -5},
+                                       {"pitch", VoiceFeature::kF0Median, 60, 400},
+                                       {"pitch range", VoiceFeature::kF0Range, 0, 12},
+                                       {"speech", VoiceFeature::kActive, 0, 1},
+                                       {"syllables", VoiceFeature::kSyllableRate5s, 0, 8},
+                                       {"longest pause", VoiceFeature::kPauseMax, 0, 1},
+                                       {"music", VoiceFeature::kMusicLikely, 0, 1}}};
+
+// One character a second for the last minute, redrawn in place; one line a second where standard output
+// is no terminal.
+class View {
+ public:
+  View() : terminal_(isatty(STDOUT_FILENO) == 1) {}
+
+  void Show(const Moment& moment) {
+    if (!terminal_) return Line(moment);
+    history_.push_back(moment);
+    if (history_.size() > 60) history_.pop_front();
+    if (drawn_) std::printf("\x1b[%zuA", kRows.size() + 1);
+    drawn_ = true;
+    std::printf("\r\x1b[K%s  epoch %u  pictures %d/s (%s)  lag %.1f s\n", Clock(moment).c_str(),
+                moment.epoch, moment.pictures, std::string(PictureModeName(moment.mode)).c_str(),
+                static_cast<double>(moment.lag_us) / 1e6);
+    for (const Row& row : kRows) {
+      std::printf("\r\x1b[K%-14s %14s  %s\n", row.label, Value(moment, row.feature).c_str(),
+                  Curve(row).c_str());
+    }
+    std::fflush(stdout);
+  }
+
+ private:
+  static std::string Clock(const Moment& moment) {
+    return fmt::format("{:02}:{:02}:{:02}", moment.second / 3600, moment.second / 60 % 60,
+                       moment.second % 60);
+  }
+  static std::string Value(const Moment& moment, VoiceFeature feature) {
+    const std::optional<float> value = moment.voice[feature];
+    const std::string unit(media::Info(feature).unit);
+    return value ? fmt::format("{:.4g} {}", *value, unit) : "-";
+  }
+  std::string Curve(const Row& row) const {
+    static constexpr std::array<const char*, 8> kBars = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    std::string curve;
+    for (const Moment& moment : history_) {
+      const std::optional<float> value = moment.voice[row.feature];
+      if (!value) {
+        curve += ' ';
+        continue;
+      }
+      const float part = std::clamp((*value - row.low) / (row.high - row.low), 0.0f, 1.0f);
+      curve += kBars[static_cast<size_t>(std::lround(part * 7))];
+    }
+    return curve;
+  }
+  static void Line(const Moment& moment) {
+    std::string line = Clock(moment);
+    for (const Row& row : kRows) {
+      line += fmt::format("  {} {}", row.label, Value(moment, row.feature));
+    }
+    std::printf("%s  pictures %d\n", line.c_str(), moment.pictures);
+    std::fflush(stdout);
+  }
+
+  const bool terminal_;
+  bool drawn_ = false;
+  std::deque<Moment> history_;
+};
+
+void Tell(const media::DecoderEvent& event) {
+  using Kind = media::DecoderEvent::Kind;
+  std::string text;
+  if (event.kind == Kind::kOpened) {
+    const media::StreamInfo& stream = event.stream;
+    text =
+        fmt::format("opened: picture {} {}x{}, sound {}",
+                    stream.video_codec[0] == 0 ? "none" : stream.video_codec.data(), stream.width,
+                    stream.height, stream.audio_codec[0] == 0 ? "none" : stream.audio_codec.data());
+  } else if (event.kind == Kind::kMode) {
+    text = fmt::format("picture: {} at a lag of {:.1f} s", PictureModeName(event.mode),
+                       static_cast<double>(event.lag_us) / 1e6);
+  } else {
+    text = fmt::format("broken off: {}; trying again in {:.1f} s", event.reason,
+                       event.retry_ms / 1000.0);
+  }
+  std::fprintf(stderr, "heed: epoch %u: %s\n", event.epoch, text.c_str());
+}
+
+int Watch(Options& options) {
+  WatchForStop();
+  options.decoder.picture = !options.no_picture;
+  View view;
+  media::MomentBuilder moments(options.arousal, [&](const Moment& moment) {
+    if (!options.json) return view.Show(moment);
+    std::printf("%s\n", ToJson(moment).c_str());
+    std::fflush(stdout);
+  });
+  media::MediaSink sink = moments.Sink();
+  const auto event = sink.event;
+  sink.event = [&](const media::DecoderEvent& e) {
+    // The view would be torn by it.
+    if (options.json || isatty(STDOUT_FILENO) != 1) Tell(e);
+    event(e);
+  };
+  const Status status = media::Decode(options.decoder, sink, *StopFlag());
+  moments.Finish();
+  if (!status.ok()) return Fail(status);
+  return StopRequested() ? kStopped : 0;
+}
+
+}  // namespace
+
+void AddWatch(CLI::App& app, int* exit_code) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("watch", "Measure a broadcast or a recording second by second");
+  command->footer(
+      "Examples:\n  heed watch show.mp4                          curves in the terminal\n"
+      "  heed watch https://host/live.flv --json > moments.jsonl\n"
+      "  heed watch rtmp://10.1.2.3/live/room1 --allow 10.1.0.0/16\n"
+      "Files, HLS, HTTP-FLV, RTMP and MPEG-TS. The media are read by heed-decoder, another "
+      "program\n"
+      "with no rights. A URL may lead to public addresses only, unless --allow names a network. "
+      "What\n"
+      "was not measured is null. docs/broadcast.md explains every number.");
+  command->add_option("input", options->decoder.input, "File or URL")->required();
+  command->add_option("--allow", options->decoder.allowed_networks,
+                      "A network that URLs may lead to besides public ones (10.1.0.0/16)");
+  command->add_flag("--no-picture", options->no_picture, "Only the sound");
+  command->add_flag("--arousal", options->arousal.enabled,
+                    "Also the arousal proxy; read docs/broadcast.md first");
+  command
+      ->add_option("--read-ms", options->decoder.read_ms,
+                   "A stream that is silent for so long is taken up anew")
+      ->check(CLI::Range(100, 600000))
+      ->capture_default_str();
+  command
+      ->add_option("--give-up-ms", options->decoder.give_up_ms,
+                   "End when a stream was away for so long; 0: never")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_flag("--json", options->json, "One JSON object a second");
+  command->callback([options, exit_code] { *exit_code = Watch(*options); });
+}
+
+}  // namespace heed::cli
