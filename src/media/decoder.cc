@@ -247,8 +247,8 @@ class Session {
     const ssize_t n = read(reports, text.data(), text.size() - 1);
     std::string said(text.data(), n > 0 ? static_cast<size_t>(n) : 0);
     if (crashed) return;
-    said = said.substr(0, said.find('\n'));
-    if (said.rfind("fetch: ", 0) == 0) said = said.substr(7);
+    said.resize(std::min(said.find('\n'), said.size()));
+    if (said.rfind("fetch: ", 0) == 0) said.erase(0, 7);
     if (code == 0) return;  // the decoder's verdict stands
     attempt->end = code == kExitRefused ? Attempt::End::kRefused : Attempt::End::kAgain;
     if (!said.empty()) attempt->reason = said;
