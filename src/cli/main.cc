@@ -58,9 +58,9 @@ int Main(int argc, char** argv) {
   AddQuantize(app, &exit_code);
   AddExplain(app, &exit_code);
   AddLint(app, &exit_code);
-  AddWatch(app, &exit_code);
   AddReproduce(app, &exit_code);
   AddSimulate(app, &exit_code);
+  AddWatch(app, &exit_code);
   AddReplay(app, &exit_code);
   AddInspect(app, &exit_code);
   AddModels(app, &exit_code);

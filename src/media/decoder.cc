@@ -98,7 +98,7 @@ class Session {
       const auto until = Time::now() + std::chrono::milliseconds(wait_ms);
       while (Time::now() < until && !stop_) {
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
-        if (sink_.idle) sink_.idle(0);
+        if (sink_.idle) sink_.idle(SinceUs(heard_));
       }
       if (stop_) return {};
     }
@@ -178,7 +178,7 @@ class Session {
           decoder.Kill();
           return {Attempt::End::kCrashed, "the decoder hangs"};
         }
-        if (sink_.idle) sink_.idle(SinceUs(spoke));
+        if (sink_.idle) sink_.idle(SinceUs(heard_));
         continue;
       }
       spoke = Time::now();
@@ -202,6 +202,7 @@ class Session {
     const MessageHeader& header = reader.header();
     if (header.epoch < epoch_) return Corruption("decoder pipe: an old epoch");
     epoch_ = header.epoch;
+    if (live_ && sink_.lag) sink_.lag(header.lag_us);
     if (header.mode != mode_) {
       mode_ = header.mode;
       if (sink_.event) {
@@ -246,8 +247,8 @@ class Session {
     const ssize_t n = read(reports, text.data(), text.size() - 1);
     std::string said(text.data(), n > 0 ? static_cast<size_t>(n) : 0);
     if (crashed) return;
-    said = said.substr(0, said.find('\n'));
-    if (said.rfind("fetch: ", 0) == 0) said = said.substr(7);
+    said.resize(std::min(said.find('\n'), said.size()));
+    if (said.rfind("fetch: ", 0) == 0) said.erase(0, 7);
     if (code == 0) return;  // the decoder's verdict stands
     attempt->end = code == kExitRefused ? Attempt::End::kRefused : Attempt::End::kAgain;
     if (!said.empty()) attempt->reason = said;

@@ -53,8 +53,10 @@ struct MediaSink {
   std::function<void(const AudioChunk&)> audio;
   std::function<void(const VideoFrame&)> video;
   std::function<void(const DecoderEvent&)> event;
-  // Several times a second while nothing arrives: lag_us, and how long nothing came.
-  std::function<void(int64_t lag_us)> idle;
+  // With every message of a live input: how far behind it the decoder is.
+  std::function<void(int64_t lag_us)> lag;
+  // Several times a second while nothing arrives: since when there was no media.
+  std::function<void(int64_t silent_us)> idle;
 };
 
 // Seconds between tries: 0.5, 1, 2, 4, 4 … with up to a quarter more, from the beginning again after

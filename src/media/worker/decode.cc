@@ -106,7 +106,9 @@ class Decoder {
     AVFormatContext* format = avformat_alloc_context();
     format->pb = io_.get();
     format->probesize = 1 << 20;
-    format->max_analyze_duration = 2 * AV_TIME_BASE;
+    // A live stream is read no faster than it comes: looking longer is starting later.
+    format->max_analyze_duration = AV_TIME_BASE;
+    format->fps_probe_size = 2;
     format->max_streams = 8;
     format->flags |= AVFMT_FLAG_CUSTOM_IO | AVFMT_FLAG_GENPTS;
     AVDictionary* settings = nullptr;
