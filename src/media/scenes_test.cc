@@ -1,0 +1,241 @@
+// Faces and text in pictures that look like a broadcast, drawn with Debian's fonts and, where it is at hand, a
+// packaged portrait (scripts/portrait). Drawing needs Python with Pillow and numpy; without them, and
+// without the portrait, tests skip and say so.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "media/picture.h"
+#include "media/test_frames.h"
+
+namespace heed::media {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr int kWidth = 960, kHeight = 540;
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): tests are one thread
+  return value == nullptr ? "" : value;
+}
+
+// With astronaut.png and coffee.png; "" when there is none.
+std::string PortraitFolder() {
+  for (const std::string& folder :
+       {Environment("HEED_PORTRAIT"), Environment("HEED_SOURCE_DIR") + "/build/portrait",
+        std::string("/usr/lib/python3/dist-packages/skimage/data")})
+    if (!folder.empty() && fs::exists(folder + "/astronaut.png")) return folder;
+  return "";
+}
+
+class Scenes : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new fs::path(fs::temp_directory_path() / ("heed_scenes_" + std::to_string(getpid())));
+    fs::create_directory(*folder_);
+    const std::string command = "/usr/bin/python3 " + Environment("HEED_SOURCE_DIR") +
+                                "/src/media/draw_scenes.py " + folder_->string() + " " +
+                                PortraitFolder() + " 2> " + (*folder_ / "errors").string();
+    drawn_ = std::system(command.c_str()) == 0;  // NOLINT(concurrency-mt-unsafe)
+  }
+  static void TearDownTestSuite() {
+    fs::remove_all(*folder_);
+    delete folder_;
+  }
+  void SetUp() override {
+    if (!drawn_)
+      GTEST_SKIP() << "scenes cannot be drawn (python3-pil, python3-numpy, fonts-wqy-zenhei, "
+                      "fonts-wqy-microhei, fonts-dejavu-core): "
+                   << ReadWholeFile((*folder_ / "errors").string()).value();
+  }
+
+  static std::vector<Picture> Pictures(const char* name) {
+    std::ifstream in(*folder_ / name, std::ios::binary);
+    std::vector<Picture> out;
+    for (;;) {
+      Picture picture(kWidth, kHeight);
+      const auto read = [&](std::vector<uint8_t>* plane) {
+        in.read(reinterpret_cast<char*>(plane->data()),
+                static_cast<std::streamsize>(plane->size()));
+      };
+      read(&picture.y), read(&picture.u), read(&picture.v);
+      if (!in) return out;
+      out.push_back(std::move(picture));
+    }
+  }
+  static std::vector<std::vector<std::string>> Rows(const char* name) {
+    std::ifstream in(*folder_ / name);
+    std::vector<std::vector<std::string>> out;
+    for (std::string line; std::getline(in, line);) {
+      std::istringstream fields(line);
+      out.emplace_back();
+      for (std::string field; std::getline(fields, field, '\t');) out.back().push_back(field);
+    }
+    return out;
+  }
+  // Shown for three seconds: two looks at the text.
+  static PictureSecond Shown(PictureExtractor* extractor, const Picture& picture, uint32_t epoch) {
+    std::vector<PictureSecond> seconds;
+    for (const int64_t pts_us : {0, 1'000'000, 2'000'000})
+      EXPECT_TRUE(extractor->Add(picture.At(pts_us, epoch), &seconds).ok());
+    extractor->Finish(&seconds);
+    return seconds.back();
+  }
+
+  static fs::path* folder_;
+  static bool drawn_;
+};
+fs::path* Scenes::folder_ = nullptr;
+bool Scenes::drawn_ = false;
+
+std::string Digits(const std::string& text) {
+  std::string out;
+  std::copy_if(text.begin(), text.end(), std::back_inserter(out),
+               [](char c) { return c >= '0' && c <= '9'; });
+  return out;
+}
+
+// Longest common subsequence: digits read that are the drawn ones, in their order.
+size_t Common(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (const char x : a) {
+    size_t corner = 0;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = x == b[j - 1] ? corner + 1 : std::max(row[j], row[j - 1]);
+      corner = above;
+    }
+  }
+  return row.back();
+}
+
+TEST_F(Scenes, PriceTagsAreRead) {
+  PictureConfig config;
+  config.faces = false;
+  PictureExtractor extractor(config);
+  if (!extractor.has_text()) GTEST_SKIP() << "no tesseract-ocr-chi-sim, tesseract-ocr-eng";
+  const std::vector<Picture> pictures = Pictures("tags.i420");
+  const auto truth = Rows("tags.tsv");
+  ASSERT_EQ(pictures.size(), truth.size());
+  size_t drawn = 0, read = 0, right = 0, prices = 0, wrong = 0, stocks = 0, stocked = 0;
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    const PictureSecond second = Shown(&extractor, pictures[i], static_cast<uint32_t>(i));
+    const std::string got = Digits(second.screen_text);
+    // Lines are read in the order they stand in; a lost line only loses its digits.
+    drawn += Digits(truth[i][2]).size();
+    read += got.size();
+    right += Common(got, Digits(truth[i][2]));
+    const auto price = second.values.Get(Feature::kOcrPrice);
+    if (price) {
+      (std::abs(*price - std::stof(truth[i][0])) < 0.005f ? prices : wrong) += 1;
+    }
+    if (!truth[i][1].empty()) {
+      ++stocked;
+      stocks += second.values.Get(Feature::kOcrStock) == std::stof(truth[i][1]) ? 1 : 0;
+    }
+  }
+  RecordProperty("digits_read_right", std::to_string(right) + "/" + std::to_string(read));
+  EXPECT_GE(static_cast<double>(right), 0.95 * static_cast<double>(read)) << read << " read";
+  EXPECT_GE(static_cast<double>(right), 0.90 * static_cast<double>(drawn)) << drawn << " drawn";
+  EXPECT_GE(static_cast<double>(prices), 0.9 * static_cast<double>(pictures.size()))
+      << "of " << pictures.size();
+  EXPECT_LE(wrong, 1u) << "a wrong price is worse than none";
+  EXPECT_GE(static_cast<double>(stocks), 0.9 * static_cast<double>(stocked)) << "of " << stocked;
+}
+
+TEST_F(Scenes, WithoutTextThereIsNoPriceAndWithoutAFaceNoFace) {
+  PictureExtractor extractor({});
+  const std::vector<Picture> pictures = Pictures("plain.i420");
+  ASSERT_EQ(pictures.size(), 24u);
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    const PictureSecond second = Shown(&extractor, pictures[i], static_cast<uint32_t>(i));
+    EXPECT_FALSE(second.values.Get(Feature::kOcrPrice)) << i << ": " << second.screen_text;
+    EXPECT_FALSE(second.values.Get(Feature::kOcrStock)) << i << ": " << second.screen_text;
+    EXPECT_EQ(second.values.Get(Feature::kFacePresent).value_or(0), 0) << i;
+  }
+}
+
+TEST_F(Scenes, AShowIsMeasuredAsItWasDrawn) {
+  if (PortraitFolder().empty())
+    GTEST_SKIP() << "no portrait: scripts/portrait fetches it, or HEED_PORTRAIT names its folder";
+  const std::vector<Picture> pictures = Pictures("show.i420");
+  ASSERT_EQ(pictures.size(), 100u);
+  std::map<int64_t, std::pair<std::vector<float>, std::vector<float>>> faces;  // by second: x, y
+  for (const auto& row : Rows("portrait.tsv")) {
+    auto& [x, y] = faces[static_cast<int64_t>(std::stod(row[0]))];
+    x.push_back(std::stof(row[1])), y.push_back(std::stof(row[2]));
+  }
+  const auto mean = [](const std::vector<float>& values) {
+    float sum = 0;
+    for (const float value : values) sum += value;
+    return sum / static_cast<float>(values.size());
+  };
+
+  std::vector<PictureSecond> runs[2];
+  for (auto& seconds : runs) {
+    PictureExtractor extractor({});
+    ASSERT_TRUE(extractor.has_faces()) << "package opencv-data";
+    for (size_t i = 0; i < pictures.size(); ++i)
+      ASSERT_TRUE(extractor.Add(pictures[i].At(static_cast<int64_t>(i) * 200'000), &seconds).ok());
+    extractor.Finish(&seconds);
+  }
+  const std::vector<PictureSecond>& seconds = runs[0];
+  ASSERT_EQ(seconds.size(), 20u);
+  size_t found = 0;
+  std::vector<int64_t> cuts;
+  for (size_t s = 0; s < seconds.size(); ++s) {
+    const MomentValues& v = seconds[s].values;
+    EXPECT_EQ(v, runs[1][s].values) << s;  // the same pictures, the same record
+    EXPECT_EQ(seconds[s].screen_text, runs[1][s].screen_text) << s;
+    if (v.Get(Feature::kCut) == 1.0f) cuts.push_back(seconds[s].second);
+    EXPECT_LE(v.Get(Feature::kCut).value_or(0), 1) << s;
+    const auto truth = faces.find(seconds[s].second);
+    const bool whole =
+        truth != faces.end() && truth->second.first.size() == 5 && v.Get(Feature::kCut) == 0.0f;
+    if (whole && *v.Get(Feature::kFacePresent) > 0) {
+      ++found;
+      EXPECT_NEAR(*v.Get(Feature::kFaceX), mean(truth->second.first), 0.02) << s;
+      EXPECT_NEAR(*v.Get(Feature::kFaceY), mean(truth->second.second), 0.02) << s;
+      EXPECT_EQ(std::lround(*v.Get(Feature::kFaceCount) / *v.Get(Feature::kFacePresent)), 1) << s;
+    } else if (truth == faces.end()) {
+      EXPECT_EQ(v.Get(Feature::kFacePresent), 0.0f) << "a face on the product, second " << s;
+    }
+  }
+  EXPECT_EQ(cuts, (std::vector<int64_t>{5, 10, 16}));
+  EXPECT_EQ(found, 12u) << "of the 12 seconds that show the face throughout";
+  EXPECT_LT(*seconds[18].values.Get(Feature::kBrightness),
+            0.75f * *seconds[2].values.Get(Feature::kBrightness));
+  EXPECT_EQ(seconds[14].values.Get(Feature::kOcrPrice), 99.0f) << seconds[14].screen_text;
+  EXPECT_EQ(seconds[14].values.Get(Feature::kOcrStock), 50.0f) << seconds[14].screen_text;
+  EXPECT_FALSE(seconds[4].values.Get(Feature::kOcrPrice)) << seconds[4].screen_text;
+}
+
+TEST_F(Scenes, APictureOfAnotherSizeIsNoDangerToAFollowedFace) {
+  if (PortraitFolder().empty())
+    GTEST_SKIP() << "no portrait: scripts/portrait fetches it, or HEED_PORTRAIT names its folder";
+  const std::vector<Picture> pictures = Pictures("show.i420");
+  PictureExtractor extractor({});
+  std::vector<PictureSecond> seconds;
+  for (int i = 0; i < 10; ++i)
+    ASSERT_TRUE(extractor.Add(pictures[0].At(i * 200'000), &seconds).ok());
+  for (int i = 10; i < 15; ++i)
+    ASSERT_TRUE(extractor.Add(Picture(96, 54, uint8_t{90}).At(i * 200'000), &seconds).ok());
+  extractor.Finish(&seconds);
+  ASSERT_EQ(seconds.size(), 3u);
+  EXPECT_EQ(seconds[1].values.Get(Feature::kFacePresent), 1.0f);
+  EXPECT_EQ(seconds[2].values.Get(Feature::kFacePresent), 0.0f);
+}
+
+}  // namespace
+}  // namespace heed::media
