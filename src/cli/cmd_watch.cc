@@ -12,34 +12,44 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "cli/command.h"
 #include "cli/progress.h"
+#include "media/moment_file.h"
 #include "media/moments.h"
 
 namespace heed::cli {
 namespace {
 
+using media::Feature;
 using media::Moment;
 using media::VoiceFeature;
 
 struct Options {
   media::DecoderOptions decoder;
-  media::ArousalOptions arousal;
+  media::MomentOptions moments;
   bool no_picture = false, json = false;
 };
 
 struct Row {
   const char* label;
-  VoiceFeature feature;
+  Feature feature;
   float low, high;  // of the curve
 };
-constexpr std::array<Row, 7> kRows = {{{"loudness", VoiceFeature::kLoudnessMomentary, -50, -5},
-                                       {"pitch", VoiceFeature::kF0Median, 60, 400},
-                                       {"pitch range", VoiceFeature::kF0Range, 0, 12},
-                                       {"speech", VoiceFeature::kActive, 0, 1},
-                                       {"syllables", VoiceFeature::kSyllableRate5s, 0, 8},
-                                       {"longest pause", VoiceFeature::kPauseMax, 0, 1},
-                                       {"music", VoiceFeature::kMusicLikely, 0, 1}}};
+constexpr Feature Voice(VoiceFeature feature) { return media::FeatureOf(feature); }
+constexpr std::array<Row, 12> kRows = {
+    {{"loudness", Voice(VoiceFeature::kLoudnessMomentary), -50, -5},
+     {"pitch", Voice(VoiceFeature::kF0Median), 60, 400},
+     {"pitch range", Voice(VoiceFeature::kF0Range), 0, 12},
+     {"speech", Voice(VoiceFeature::kActive), 0, 1},
+     {"syllables", Voice(VoiceFeature::kSyllableRate5s), 0, 8},
+     {"longest pause", Voice(VoiceFeature::kPauseMax), 0, 1},
+     {"music", Voice(VoiceFeature::kMusicLikely), 0, 1},
+     {"face", Feature::kFacePresent, 0, 1},
+     {"motion", Feature::kMotion, 0, 30},
+     {"cuts", Feature::kCut, 0, 3},
+     {"close-up", Feature::kCloseupProxy, 0, 1},
+     {"price shown", Feature::kOcrPrice, 0, 500}}};
 
 // One character a second for the last minute, redrawn in place; one line a second where standard output
 // is no terminal.
@@ -53,9 +63,9 @@ class View {
     if (history_.size() > 60) history_.pop_front();
     if (drawn_) std::printf("\x1b[%zuA", kRows.size() + 1);
     drawn_ = true;
-    std::printf("\r\x1b[K%s  epoch %u  pictures %d/s (%s)  lag %.1f s\n", Clock(moment).c_str(),
-                moment.epoch, moment.pictures, std::string(PictureModeName(moment.mode)).c_str(),
-                static_cast<double>(moment.lag_us) / 1e6);
+    std::printf("\r\x1b[K%s  epoch %u  pictures %u/s (%s)  lag %.1f s\n", TimeOf(moment).c_str(),
+                moment.epoch, moment.frames, moment.mode.c_str(),
+                static_cast<double>(moment.lag_ms) / 1e3);
     for (const Row& row : kRows) {
       std::printf("\r\x1b[K%-14s %14s  %s\n", row.label, Value(moment, row.feature).c_str(),
                   Curve(row).c_str());
@@ -64,20 +74,19 @@ class View {
   }
 
  private:
-  static std::string Clock(const Moment& moment) {
+  static std::string TimeOf(const Moment& moment) {
     return fmt::format("{:02}:{:02}:{:02}", moment.second / 3600, moment.second / 60 % 60,
                        moment.second % 60);
   }
-  static std::string Value(const Moment& moment, VoiceFeature feature) {
-    const std::optional<float> value = moment.voice[feature];
-    const std::string unit(media::Info(feature).unit);
-    return value ? fmt::format("{:.4g} {}", *value, unit) : "-";
+  static std::string Value(const Moment& moment, Feature feature) {
+    const std::optional<float> value = moment.values.Get(feature);
+    return value ? fmt::format("{:.4g} {}", *value, media::InfoOf(feature).unit) : "-";
   }
   std::string Curve(const Row& row) const {
     static constexpr std::array<const char*, 8> kBars = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
     std::string curve;
     for (const Moment& moment : history_) {
-      const std::optional<float> value = moment.voice[row.feature];
+      const std::optional<float> value = moment.values.Get(row.feature);
       if (!value) {
         curve += ' ';
         continue;
@@ -88,11 +97,11 @@ class View {
     return curve;
   }
   static void Line(const Moment& moment) {
-    std::string line = Clock(moment);
+    std::string line = TimeOf(moment);
     for (const Row& row : kRows) {
       line += fmt::format("  {} {}", row.label, Value(moment, row.feature));
     }
-    std::printf("%s  pictures %d\n", line.c_str(), moment.pictures);
+    std::printf("%s  pictures %u\n", line.c_str(), moment.frames);
     std::fflush(stdout);
   }
 
@@ -123,10 +132,14 @@ void Tell(const media::DecoderEvent& event) {
 int Watch(Options& options) {
   WatchForStop();
   options.decoder.picture = !options.no_picture;
+  if (options.no_picture) options.moments.picture.faces = options.moments.picture.text = false;
+  const bool live = media::IsUrl(options.decoder.input);
   View view;
-  media::MomentBuilder moments(options.arousal, [&](const Moment& moment) {
+  media::MomentBuilder moments(options.moments, [&](const Moment& measured) {
+    Moment moment = measured;
+    if (live) moment.wall_ms = Clock::System().now_ms();
     if (!options.json) return view.Show(moment);
-    std::printf("%s\n", ToJson(moment).c_str());
+    std::printf("%s\n", MomentToJson(moment).c_str());
     std::fflush(stdout);
   });
   media::MediaSink sink = moments.Sink();
@@ -162,8 +175,11 @@ void AddWatch(CLI::App& app, int* exit_code) {
   command->add_option("--allow", options->decoder.allowed_networks,
                       "A network that URLs may lead to besides public ones (10.1.0.0/16)");
   command->add_flag("--no-picture", options->no_picture, "Only the sound");
-  command->add_flag("--arousal", options->arousal.enabled,
+  command->add_flag("--arousal", options->moments.arousal.enabled,
                     "Also the arousal proxy; read docs/broadcast.md first");
+  command->add_flag("--smile", options->moments.picture.smile,
+                    "Also the smile proxy; read docs/broadcast-law.md first");
+  command->add_option("--room", options->moments.room, "The room's id, for the records");
   command
       ->add_option("--read-ms", options->decoder.read_ms,
                    "A stream that is silent for so long is taken up anew")

@@ -30,7 +30,7 @@ void MeasureVoice(benchmark::State& state) {
 }
 BENCHMARK(MeasureVoice)->Unit(benchmark::kMillisecond);
 
-// Decoding and measuring the sound; the pictures are decoded and scaled, but not looked at.
+// Decoding and measuring, sound and pictures, faces and text too where this machine has their files.
 void Watch(benchmark::State& state, const char* size, const char* rate, bool picture) {
   if (!HaveProgram("ffmpeg")) return state.SkipWithError("ffmpeg is not installed");
   const ScratchFolder folder;

@@ -6,7 +6,7 @@
 #include "media/moment_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using heed::media::MomentRecord;
+  using heed::media::Moment;
   // Half of the runs begin behind the header and the checksum, which chance does not find.
   std::string bytes;
   if (size > 0 && data[0] % 2 == 0) {

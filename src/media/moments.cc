@@ -1,38 +1,25 @@
 #include "media/moments.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <utility>
+
+#include "base/log.h"
 
 namespace heed::media {
 namespace {
 
 constexpr int64_t kSecond = 1000000;
-constexpr int64_t kWait = kSecond;  // for sound, when pictures say that a second is over
+constexpr int64_t kWait = kSecond;  // of sound for pictures, and of pictures for sound
 
 int64_t SecondAt(int64_t us) { return us >= 0 ? us / kSecond : -((-us + kSecond - 1) / kSecond); }
 
 }  // namespace
 
-std::string ToJson(const Moment& moment) {
-  std::string features;
-  for (size_t i = 0; i < kVoiceFeatures; ++i) {
-    const auto& value = moment.voice.values[i];
-    features +=
-        fmt::format("{}\"{}\":{}", i == 0 ? "" : ",", Info(static_cast<VoiceFeature>(i)).name,
-                    value ? fmt::format("{:.6g}", *value) : "null");
-  }
-  const bool sound = moment.voice.cover > 0, picture = moment.pictures > 0;
-  return fmt::format(
-      "{{\"v\":1,\"epoch\":{},\"t\":{},\"lag_ms\":{},\"mod\":{{\"audio\":{{\"ok\":{},\"cover\":{:."
-      "2f}}},"
-      "\"video\":{{\"ok\":{},\"fps\":{},\"mode\":\"{}\"}}}},\"f\":{{{}}},"
-      "\"src\":{{\"video\":\"{}\",\"audio\":\"{}\",\"w\":{},\"h\":{},\"ver\":\"voice-1\"}}}}",
-      moment.epoch, moment.second, moment.lag_us / 1000, sound ? 1 : 0, moment.voice.cover,
-      picture ? 1 : 0, moment.pictures, PictureModeName(moment.mode), features,
-      moment.stream.video_codec.data(), moment.stream.audio_codec.data(), moment.stream.width,
-      moment.stream.height);
-}
+MomentBuilder::MomentBuilder(const MomentOptions& options, Emit emit)
+    : room_(options.room),
+      emit_(std::move(emit)),
+      arousal_(options.arousal),
+      picture_(options.picture) {}
 
 MediaSink MomentBuilder::Sink() {
   return {.audio = [this](const AudioChunk& chunk) { OnAudio(chunk); },
@@ -51,20 +38,25 @@ void MomentBuilder::OnAudio(const AudioChunk& chunk) {
     EmitTo(SecondAt(chunk.pts_us));
     sound_ = true;
   }
-  seen_us_ = std::max(seen_us_,
-                      chunk.pts_us + static_cast<int64_t>(chunk.mono16k.size()) * kSecond / kRate);
+  media_us_ = std::max(media_us_,
+                       chunk.pts_us + static_cast<int64_t>(chunk.mono16k.size()) * kSecond / kRate);
   voice_.Add(chunk, &heard_);
   TakeVoice();
 }
 
 void MomentBuilder::OnVideo(const VideoFrame& frame) {
   if (any_ && frame.epoch != epoch_) EndEpoch();
-  const int64_t second = SecondAt(frame.pts_us);
-  if (!any_) next_ = second;
+  if (!any_) next_ = SecondAt(frame.pts_us);
   any_ = true, broken_off_ = false;
   epoch_ = frame.epoch;
-  seen_us_ = std::max(seen_us_, frame.pts_us);
-  if (second >= next_) ++pictures_[second];
+  media_us_ = std::max(media_us_, frame.pts_us);
+  if (const Status status = picture_.Add(frame, &seen_); !status.ok()) {
+    spdlog::warn("a picture at {} us is not measured: {}", frame.pts_us, status.message());
+    return;
+  }
+  frame_us_ = frame.pts_us;
+  pictures_ = true;
+  TakePictures();
   if (sound_) {
     voice_.AdvanceTo(frame.pts_us - kWait, &heard_);
     TakeVoice();
@@ -75,7 +67,7 @@ void MomentBuilder::OnVideo(const VideoFrame& frame) {
 
 void MomentBuilder::OnEvent(const DecoderEvent& event) {
   switch (event.kind) {
-    case DecoderEvent::Kind::kOpened: stream_ = event.stream; break;
+    case DecoderEvent::Kind::kOpened: break;
     case DecoderEvent::Kind::kMode:
       mode_ = event.mode;
       lag_us_ = event.lag_us;
@@ -90,46 +82,74 @@ void MomentBuilder::OnEvent(const DecoderEvent& event) {
 
 // While a stream is away, its seconds go on and say that nothing is known.
 void MomentBuilder::OnIdle(int64_t silent_us) {
-  if (any_ && broken_off_) EmitTo(SecondAt(seen_us_ + silent_us - kWait));
+  if (any_ && broken_off_) EmitTo(SecondAt(media_us_ + silent_us - kWait));
 }
 
 void MomentBuilder::TakeVoice() {
   for (VoiceSecond& voice : heard_) {
-    if (voice.second < next_) continue;
-    EmitTo(voice.second);
     arousal_.Update(&voice);
-    Emitting(voice);
+    waiting_.push_back(voice);
   }
   heard_.clear();
+  EmitReady(/*all=*/false);
+}
+
+void MomentBuilder::TakePictures() {
+  for (PictureSecond& second : seen_) {
+    if (second.second >= next_) shown_[second.second] = std::move(second);
+  }
+  seen_.clear();
+}
+
+void MomentBuilder::EmitReady(bool all) {
+  for (; !waiting_.empty(); waiting_.pop_front()) {
+    const VoiceSecond& voice = waiting_.front();
+    const int64_t end_us = (voice.second + 1) * kSecond;
+    const bool complete = !pictures_ || frame_us_ >= end_us || media_us_ >= end_us + kWait;
+    if (!all && !complete) return;
+    if (voice.second < next_) continue;
+    EmitTo(voice.second);
+    Emitting(voice);
+  }
 }
 
 void MomentBuilder::EmitTo(int64_t second) {
   if (second - next_ > 3600) next_ = second;  // an hour of nothing is not told second by second
-  while (next_ < second) {
-    Emitting({.second = next_, .epoch = epoch_});
-  }
+  while (next_ < second) Emitting({.second = next_, .epoch = epoch_});
 }
 
 void MomentBuilder::Emitting(const VoiceSecond& voice) {
-  Moment moment{.second = voice.second,
-                .epoch = voice.epoch,
-                .voice = voice,
-                .mode = mode_,
-                .lag_us = lag_us_,
-                .stream = stream_};
-  if (const auto found = pictures_.find(voice.second); found != pictures_.end()) {
-    moment.pictures = found->second;
+  if (pictures_) picture_.AdvanceTo((voice.second + 1) * kSecond, &seen_);
+  TakePictures();
+  Moment moment{.room = room_, .epoch = voice.epoch, .second = voice.second};
+  moment.lag_ms = lag_us_ / 1000;
+  moment.mode = PictureModeName(mode_);
+  AddTo(voice, &moment);
+  if (voice.cover > 0) {
+    voice_second_ = voice.second;
+    heard_of_ = voice.epoch;
+  } else if (heard_of_ == static_cast<int64_t>(voice.epoch)) {
+    moment.of(Modality::kVoice).age_ms = (voice.second - voice_second_) * 1000;
+  }
+  if (const auto found = shown_.find(voice.second);
+      found != shown_.end() && found->second.epoch == voice.epoch) {
+    AddTo(found->second, &moment);
   }
   next_ = voice.second + 1;
-  pictures_.erase(pictures_.begin(), pictures_.lower_bound(next_));
+  shown_.erase(shown_.begin(), shown_.lower_bound(next_));
+  norm_.Apply(&moment);
   emit_(moment);
 }
 
 void MomentBuilder::EndEpoch() {
+  picture_.Finish(&seen_);
+  TakePictures();
+  pictures_ = false;
   voice_.Finish(&heard_);
   TakeVoice();
-  if (!pictures_.empty()) EmitTo(pictures_.rbegin()->first + 1);
-  pictures_.clear();
+  EmitReady(/*all=*/true);
+  if (!shown_.empty()) EmitTo(shown_.rbegin()->first + 1);
+  shown_.clear();
   sound_ = false;
 }
 
