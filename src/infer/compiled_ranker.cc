@@ -442,11 +442,7 @@ Status CompiledRanker::Score(const Batch& batch, Arena* arena,
                              std::span<float> probabilities) const {
   HEED_RETURN_IF_ERROR(impl_->Run(batch, arena, probabilities, nullptr));
   const Net& net = impl_->net;
-  const size_t T = net.config.schema.tasks.size();
-  for (size_t i = 0; i < probabilities.size(); ++i) {
-    probabilities[i] =
-        nn::Sigmoid(net.calibration_scale[i % T] * probabilities[i] + net.calibration_shift[i % T]);
-  }
+  net.Outcomes(probabilities.data(), probabilities.size() / net.config.schema.tasks.size());
   return {};
 }
 

@@ -62,6 +62,10 @@ std::vector<Family> Families() {
                 {.hidden = {12, 7}, .activation = nn::ActivationKind::kPRelu},
                 {.hidden = {30, 6}, .activation = nn::ActivationKind::kDice}};
   });
+  add("Values", [](RankerConfig& c) {
+    c.schema.tasks.push_back({"amount", 0.7f, 1.0f, model::TaskKind::kValue, 2.5f, "order"});
+    c.schema.tasks.push_back({"gift", 1.0f, 1.0f, model::TaskKind::kValue, 10.0f, ""});
+  });
   add("Linked", [](RankerConfig& c) { c.links = {{"order", "click"}}; });
   for (const PoolKind kind : {PoolKind::kDin, PoolKind::kDinSum}) {
     const std::string sum = kind == PoolKind::kDinSum ? "Sum" : "";
@@ -142,7 +146,10 @@ std::shared_ptr<const Ranker> Trained(const RankerConfig& config) {
         model::RandomBatch(config.schema, {.requests = 8, .per_request = 3}, random);
     EXPECT_TRUE(ranker.value()->TrainStep(batch, optimizer).ok());
   }
-  ranker.value()->SetCalibration({1.3f, 0.8f}, {0.1f, -0.2f});
+  std::vector<float> scale = {1.3f, 0.8f}, shift = {0.1f, -0.2f};
+  scale.resize(config.schema.tasks.size(), 1.1f);
+  shift.resize(scale.size(), 0.3f);
+  ranker.value()->SetCalibration(scale, shift);
   return std::move(ranker).value();
 }
 
@@ -171,7 +178,17 @@ Difference Compare(const Ranker& ranker, const CompiledRanker& compiled, const B
     d.largest = std::max(d.largest, off);
     d.rms += off * off;
     d.deviation += static_cast<double>(want.logits[i]) * want.logits[i];
-    EXPECT_NEAR(probabilities[i], want.probabilities[i], 0.5 * off + 1e-6);
+    const std::vector<model::TaskSpec>& tasks = ranker.config().schema.tasks;
+    const model::TaskSpec& task = tasks[i % tasks.size()];
+    if (task.kind == model::TaskKind::kBinary) {
+      EXPECT_NEAR(probabilities[i], want.probabilities[i], 0.5 * off + 1e-6);
+      continue;
+    }
+    double row_off = 0;  // a value moves with its own logit and with that of what it is given
+    for (size_t t = 0, first = i - i % tasks.size(); t < tasks.size(); ++t) {
+      row_off += std::abs(static_cast<double>(logits[first + t]) - want.logits[first + t]);
+    }
+    EXPECT_NEAR(probabilities[i], want.probabilities[i], task.huber_delta * (2 * row_off + 1e-6));
   }
   if (!logits.empty()) {
     d.rms = std::sqrt(d.rms / static_cast<double>(logits.size()));

@@ -164,13 +164,9 @@ Status Ranker::Forward(const Batch& batch, bool with_attention, Scores* scores) 
   net.Resolve(batch, work.get());
   net.Forward(batch, {}, work.get());
   const nn::Matrix& logits = work->logits;
-  const size_t T = logits.cols();
   scores->logits.assign(logits.data(), logits.data() + logits.size());
-  scores->probabilities.resize(logits.size());
-  for (size_t i = 0; i < logits.size(); ++i) {
-    scores->probabilities[i] = nn::Sigmoid(net.calibration_scale[i % T] * scores->logits[i] +
-                                           net.calibration_shift[i % T]);
-  }
+  scores->probabilities = scores->logits;
+  net.Outcomes(scores->probabilities.data(), logits.rows());
   scores->attention.clear();
   if (with_attention) {
     for (size_t s = 0; s < work->sequences.size(); ++s) {

@@ -78,7 +78,7 @@ struct Attention {  // of one sequence
 
 struct Scores {
   std::vector<float> logits;         // [N, T]
-  std::vector<float> probabilities;  // [N, T], calibrated
+  std::vector<float> probabilities;  // [N, T], calibrated; of values what is expected of them
   std::vector<Attention> attention;  // one per sequence when asked for
 };
 

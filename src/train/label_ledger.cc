@@ -49,13 +49,15 @@ bool LabelLedger::Shown(uint64_t id, int64_t ts, std::shared_ptr<const model::Ba
   return true;
 }
 
-void LabelLedger::Positive(uint64_t id, uint64_t tasks, int64_t ts) {
+void LabelLedger::Positive(uint64_t id, uint64_t tasks, int64_t ts, float worth) {
   const auto found = examples_.find(id);
   if (found == examples_.end()) return;
   Example& example = found->second;
   EachTask(tasks, counts_.size(), [&](size_t task) {
     LabelState& state = example.states[task];
     Counts& counts = counts_[task];
+    const bool first = state == LabelState::kOpen || state == LabelState::kNegative;
+    if (IsValue(task) && first) example.worth = worth;
     if (state == LabelState::kOpen) {
       state = LabelState::kPositive;
       --counts.open, ++counts.positive;
@@ -82,7 +84,7 @@ void LabelLedger::Close(uint64_t id, size_t task, Example* example) {
   if (example->states[task] != LabelState::kOpen) return;
   example->states[task] = LabelState::kNegative;
   --counts_[task].open, ++counts_[task].negative;
-  Queue(id, task, example);
+  if (!IsValue(task)) Queue(id, task, example);
 }
 
 void LabelLedger::Advance(int64_t now_ts, std::vector<Matured>* matured) {
@@ -170,7 +172,7 @@ std::string LabelLedger::Write(const model::Schema& schema, bool all_features) c
   nn::TensorWriter out;
   std::vector<uint64_t> ids, words = {forgotten_, static_cast<uint64_t>(now_ts_), evicted_}, queue;
   std::vector<uint32_t> states, flags;
-  std::vector<float> predicted;
+  std::vector<float> predicted, worth;
   model::Batch rows;
   rows.Clear(schema);
   for (const auto& [id, example] : examples_) {
@@ -185,6 +187,7 @@ std::string LabelLedger::Write(const model::Schema& schema, bool all_features) c
                        static_cast<uint32_t>(ended) << 4);
       predicted.push_back(example.predicted[task]);
     }
+    worth.push_back(example.worth);
     const bool has_features = all_features || !example.stored;
     flags.push_back((example.learns ? 1U : 0U) | (has_features ? 0U : 2U));
     if (has_features) model::AppendRow(schema, *example.features, 0, &rows);
@@ -197,6 +200,7 @@ std::string LabelLedger::Write(const model::Schema& schema, bool all_features) c
   out.Uint32s("states", states);
   out.Uint32s("flags", flags);
   out.Floats("predicted", predicted, {predicted.size()});
+  out.Floats("worth", worth, {worth.size()});
   out.Uint64s("queue", queue);
   out.Uint64s("words", words);
   out.Uint64s("request.keys", rows.request_keys);
@@ -231,9 +235,10 @@ Status LabelLedger::Restore(const model::Schema& schema, std::string_view bytes,
     out->resize(length);
     return in.Floats(name, {length}, *out);
   };
-  std::vector<float> predicted;
+  std::vector<float> predicted, worth;
   HEED_RETURN_IF_ERROR(floats("predicted", &predicted));
-  if (predicted.size() != n * T) return Corruption("ledger: predictions");
+  HEED_RETURN_IF_ERROR(floats("worth", &worth));
+  if (predicted.size() != n * T || worth.size() != n) return Corruption("ledger: predictions");
   model::Batch rows;
   rows.Clear(schema);
   for (const uint32_t flag : flags) {
@@ -267,6 +272,7 @@ Status LabelLedger::Restore(const model::Schema& schema, std::string_view bytes,
     Example& example = examples_[id];
     example.ts = static_cast<int64_t>(ids[2 * i + 1]);
     example.learns = (flags[i] & 1) != 0;
+    example.worth = worth[i];
     if ((flags[i] & 2) == 0) {
       auto features = std::make_shared<model::Batch>();
       features->Clear(schema);

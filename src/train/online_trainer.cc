@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -19,8 +20,22 @@ using Step = LabelLedger::Step;
 // log(1 + exp(x)), of any x.
 double Softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
 
-double LossOf(Step step, double logit) {
-  switch (step) {
+// The labels of one step: examples once each, whatever number of their labels is due.
+struct Lesson {
+  struct Label {
+    size_t row = 0, task = 0;
+    LabelState known = LabelState::kOpen;
+    Step step = Step::kPositive;
+    std::optional<double> units;  // of a value: its label, in units of the head
+  };
+  model::Batch batch;
+  std::vector<uint64_t> ids;  // by row
+  std::vector<Label> labels;
+};
+
+double LossOf(const Lesson::Label& label, double logit) {
+  if (label.units) return nn::Huber(logit - *label.units);
+  switch (label.step) {
     case Step::kPositive: return Softplus(-logit);
     case Step::kNegative: return Softplus(logit);
     case Step::kCorrection: return -logit;
@@ -28,26 +43,15 @@ double LossOf(Step step, double logit) {
   return 0;
 }
 
-double SlopeOf(Step step, double logit) {
-  switch (step) {
+double SlopeOf(const Lesson::Label& label, double logit) {
+  if (label.units) return nn::HuberSlope(logit - *label.units);
+  switch (label.step) {
     case Step::kPositive: return static_cast<double>(nn::Sigmoid(static_cast<float>(logit))) - 1;
     case Step::kNegative: return static_cast<double>(nn::Sigmoid(static_cast<float>(logit)));
     case Step::kCorrection: return -1;
   }
   return 0;
 }
-
-// The labels of one step: examples once each, whatever number of their labels is due.
-struct Lesson {
-  struct Label {
-    size_t row = 0, task = 0;
-    LabelState known = LabelState::kOpen;
-    Step step = Step::kPositive;
-  };
-  model::Batch batch;
-  std::vector<uint64_t> ids;  // by row
-  std::vector<Label> labels;
-};
 
 // Rows touched, by table. Sorted when asked for, or when there are many more than there were.
 struct TouchedRows {
@@ -90,6 +94,14 @@ Status Check(const OnlineOptions& options, const model::Schema& schema) {
   return {};
 }
 
+LedgerOptions LedgerOf(const OnlineOptions& options, const model::Schema& schema) {
+  LedgerOptions ledger = options.ledger;
+  for (size_t t = 0; t < schema.tasks.size(); ++t) {
+    if (schema.tasks[t].kind == model::TaskKind::kValue) ledger.value_tasks |= uint64_t{1} << t;
+  }
+  return ledger;
+}
+
 }  // namespace
 
 std::string_view AlarmName(Alarm alarm) {
@@ -107,7 +119,7 @@ struct OnlineTrainer::Impl {
   Impl(std::unique_ptr<model::Ranker> ranker, const OnlineOptions& wanted)
       : options(wanted),
         live(std::move(ranker)),
-        ledger(wanted.ledger),
+        ledger(LedgerOf(wanted, live->config().schema)),
         viewers(wanted.viewer_share, wanted.influence_window),
         sources(wanted.source_share, wanted.influence_window),
         rates(wanted.label_rate, wanted.ledger.windows.size()),
@@ -254,13 +266,13 @@ void OnlineTrainer::Impl::Judge(const Lesson& lesson) {
   const size_t T = schema().tasks.size();
   std::vector<double> ours(lesson.ids.size(), 0.0), theirs(ours);
   for (const Lesson::Label& label : lesson.labels) {
+    if (label.units) continue;  // amounts: a single large one would be the verdict
     const size_t i = label.row * T + label.task;
     const auto weight = static_cast<double>(schema().tasks[label.task].loss_weight);
     ours[label.row] +=
-        weight * LossOf(label.step, Calibrated(label.task, static_cast<double>(at_start[i])));
+        weight * LossOf(label, Calibrated(label.task, static_cast<double>(at_start[i])));
     theirs[label.row] +=
-        weight *
-        LossOf(label.step, Calibrated(label.task, static_cast<double>(reference.logits[i])));
+        weight * LossOf(label, Calibrated(label.task, static_cast<double>(reference.logits[i])));
   }
   for (size_t row = 0; row < ours.size(); ++row) {
     switch (health.Add(ours[row], theirs[row])) {
@@ -294,8 +306,8 @@ void OnlineTrainer::Impl::Learn(const Lesson& lesson, LearnReport* report) {
       const auto weight = static_cast<double>(schema().tasks[label.task].loss_weight);
       const double logit = Calibrated(label.task, static_cast<double>(logits[i]));
       const auto scale = static_cast<double>(live->net().calibration_scale[label.task]);
-      loss += weight * LossOf(label.step, logit);
-      d_logits[i] += static_cast<float>(weight * scale * SlopeOf(label.step, logit));
+      loss += weight * LossOf(label, logit);
+      d_logits[i] += static_cast<float>(weight * scale * SlopeOf(label, logit));
     }
     return loss;
   };
@@ -357,7 +369,7 @@ Status OnlineTrainer::Add(const Feedback& feedback) {
   switch (feedback.kind) {
     case Feedback::Kind::kShown: return in.Show(feedback);
     case Feedback::Kind::kPositive:
-      in.ledger.Positive(feedback.example, feedback.tasks, feedback.ts);
+      in.ledger.Positive(feedback.example, feedback.tasks, feedback.ts, feedback.worth);
       for (size_t task = 0; task < in.schema().tasks.size(); ++task) {
         if ((feedback.tasks >> task & 1) != 0)
           in.Suspect(in.rates.Positive(feedback.example, task));
@@ -380,8 +392,12 @@ LearnReport OnlineTrainer::Learn(int64_t now_ts, uint32_t max_steps) {
     lesson.labels.clear();
     LabelLedger::Due due;
     while (lesson.ids.size() < in.options.batch_size && in.ledger.Take(&due)) {
+      const model::TaskSpec& task = in.schema().tasks[due.task];
+      const bool value = task.kind == model::TaskKind::kValue;
       const bool positive = due.known != LabelState::kNegative;
-      if (due.known != LabelState::kCorrected || !in.progressive.Correct(due.task, due.id)) {
+      if (value) {
+        // An amount has no log loss; it is learned and not judged.
+      } else if (due.known != LabelState::kCorrected || !in.progressive.Correct(due.task, due.id)) {
         in.progressive.Add(due.task, due.id, due.example->predicted[due.task], positive);
       }
       if (!due.example->learns) continue;
@@ -391,7 +407,11 @@ LearnReport OnlineTrainer::Learn(int64_t now_ts, uint32_t max_steps) {
         lesson.ids.push_back(due.id);
         model::AppendRow(in.schema(), *due.example->features, 0, &lesson.batch);
       }
-      lesson.labels.push_back({row, due.task, due.known, due.step});
+      lesson.labels.push_back({row, due.task, due.known, due.step, {}});
+      if (value) {
+        lesson.labels.back().units =
+            static_cast<double>(due.example->worth) / static_cast<double>(task.huber_delta);
+      }
     }
     if (!lesson.ids.empty()) in.Learn(lesson, &report);
   }
@@ -575,13 +595,13 @@ Result<OnlineTrainer::Restored> OnlineTrainer::Restore(model::CheckpointChain::R
                         Of(std::move(chain.rankers[0]), std::move(chain.rankers[1]), options));
   Impl& in = *trainer->impl_;
   Restored restored;
-  LabelLedger before(options.ledger);
+  LabelLedger before(LedgerOf(options, in.schema()));
   for (size_t i = 0; i < chain.beside.size(); ++i) {
     ByteReader reader(chain.beside[i]);
     restored.note = reader.String();
     const std::string_view ledger = reader.String(), rest = reader.String();
     if (!reader.ok() || reader.remaining() != 0) return Corruption("learner: ends early");
-    in.ledger = LabelLedger(options.ledger);
+    in.ledger = LabelLedger(LedgerOf(options, in.schema()));
     HEED_RETURN_IF_ERROR(in.ledger.Restore(in.schema(), ledger, i == 0 ? nullptr : &before));
     if (i + 1 < chain.beside.size()) {
       before = std::move(in.ledger);
