@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -249,7 +250,11 @@ class Session {
     if (crashed) return;
     said.resize(std::min(said.find('\n'), said.size()));
     if (said.rfind("fetch: ", 0) == 0) said.erase(0, 7);
-    if (code == 0) return;  // the decoder's verdict stands
+    if (code == 0) return;                      // the decoder's verdict stands
+    if (code > 128 && code != 128 + SIGKILL) {  // SIGKILL: it did not end in time
+      *attempt = {Attempt::End::kCrashed, "fetch ended with code " + std::to_string(code)};
+      return;
+    }
     attempt->end = code == kExitRefused ? Attempt::End::kRefused : Attempt::End::kAgain;
     if (!said.empty()) attempt->reason = said;
     if (attempt->reason.empty()) attempt->reason = "fetch ended with code " + std::to_string(code);

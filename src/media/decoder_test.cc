@@ -32,6 +32,7 @@ DecoderOptions Options(const std::string& input) {
   DecoderOptions options;
   options.input = input;
   options.program = HEED_DECODER_PROGRAM;
+  options.give_up_ms = 20000;  // a test that goes wrong ends
   return options;
 }
 
