@@ -10,8 +10,10 @@
 #include "media/frame_view.h"
 
 // Of libgomp, which tesseract runs its network on: <omp.h> comes with a compiler's own OpenMP only.
+// NOLINTBEGIN(readability-identifier-naming)
 extern "C" int omp_get_max_active_levels(void);
 extern "C" void omp_set_max_active_levels(int);
+// NOLINTEND(readability-identifier-naming)
 
 namespace heed::media {
 namespace {

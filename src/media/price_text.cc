@@ -13,6 +13,7 @@ constexpr size_t kMaxCharacters = 400;
 constexpr size_t kBefore = 6;  // characters in which what names a number stands before it
 constexpr size_t kMaxDigits = 6;
 constexpr size_t kMaxStockDigits = 7;
+constexpr size_t kNone = std::u32string_view::npos;
 
 bool Digit(char32_t c) { return c >= U'0' && c <= U'9'; }
 bool Ascii(char32_t c) { return c < 0x80; }
@@ -34,10 +35,10 @@ std::u32string Characters(std::string_view text) {
 
 bool Holds(std::u32string_view text, std::initializer_list<std::u32string_view> words) {
   return std::any_of(words.begin(), words.end(),
-                     [&](std::u32string_view word) { return text.find(word) != text.npos; });
+                     [&](std::u32string_view word) { return text.find(word) != kNone; });
 }
 bool EndsIn(std::u32string_view text, std::u32string_view set) {
-  return !text.empty() && set.find(text.back()) != set.npos;
+  return !text.empty() && set.find(text.back()) != kNone;
 }
 
 struct Number {
@@ -85,7 +86,7 @@ int Rank(std::u32string_view text, const Number& number) {
   if (EndsIn(before, U"满减省返送抵降付赠第")) return 0;
   constexpr std::u32string_view kCounted =
       U"件个%折小克斤片包瓶盒支袋只双套枚毫升年月日点分秒人次号倍gmlk";
-  if (!after.empty() && kCounted.find(after.front()) != kCounted.npos) return 0;
+  if (!after.empty() && kCounted.find(after.front()) != kNone) return 0;
   const bool unit = !after.empty() && (after.front() == U'元' || after.front() == U'块');
   // What names this number, and not the one before it.
   const size_t from = before.size() > kBefore ? before.size() - kBefore : 0;
