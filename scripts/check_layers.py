@@ -18,7 +18,7 @@ DIRECT = {
     "text": ["nn", "base"],
     "media": ["text", "kernels", "base"],
     "model": ["nn", "state"],
-    "train": ["model", "text"],
+    "train": ["model", "text", "media"],
     "infer": ["model", "kernels"],
     "decide": ["infer", "model", "state", "store"],
     "engine": ["decide", "train", "media"],

@@ -10,6 +10,7 @@ several variants the one with the smallest such time stands for it.
 import argparse
 import ctypes
 import ctypes.util
+import functools
 import json
 import os
 import pathlib
@@ -55,8 +56,11 @@ def note(text):
 
 def environment(data):
     """One thread each; large blocks on huge pages for everybody (in PyTorch 1.13 that alone is worth
-    1.3 times); and no OPENBLAS_CORETYPE, which would bind OpenBLAS to an older machine's kernels."""
+    1.3 times); and no OPENBLAS_CORETYPE, which would bind OpenBLAS to an older machine's kernels, unless it
+    takes this machine for one without AVX."""
     result = {key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}
+    if nearest_blas_core():
+        result["OPENBLAS_CORETYPE"] = nearest_blas_core()
     for name in ("OMP", "OPENBLAS", "MKL"):
         result[name + "_NUM_THREADS"] = "1"
     result["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
@@ -71,6 +75,25 @@ def slow_blas():
         return not hasattr(ctypes.CDLL("libblas.so.3"), "openblas_get_config")
     except OSError:
         return True
+
+
+@functools.cache
+def nearest_blas_core():
+    """OpenBLAS runs its kernels of 2004 on processors that are newer than itself (0.3.21: Emerald Rapids), and
+    PyTorch 1.13 with it, five to ten times slower. The newest kernels that both have then; else None."""
+    try:
+        library = ctypes.CDLL("libblas.so.3")
+        library.openblas_get_corename.restype = ctypes.c_char_p
+        chosen = library.openblas_get_corename()
+        flags = set(pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except (AttributeError, OSError):
+        return None
+    if chosen not in (b"Prescott", b"Generic"):
+        return None
+    nearest = next((core for core, flag in (("SkylakeX", "avx512vl"), ("Haswell", "avx2")) if flag in flags), None)
+    if nearest:
+        note(f"OpenBLAS takes this processor for a {chosen.decode()}; its peers get OPENBLAS_CORETYPE={nearest}")
+    return nearest
 
 
 class Worker:

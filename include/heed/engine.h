@@ -23,6 +23,9 @@ namespace heed {
 namespace event {
 struct Event;
 }
+namespace engine {
+class RoomDesk;
+}
 
 // Learning from what comes of impressions while they are served (docs/learning.md). It begins with
 // the first trained model.
@@ -33,7 +36,20 @@ struct LearningOptions {
   int64_t publish_dense_ms =
       1'000;  // and all other weights: each time cached rows are computed anew
   int64_t checkpoint_ms = 300'000;  // what was learned is written so often, and at the end
+  int64_t expire_h = 720;  // rows of keys that no impression had for so long go; 0: none does
   uint64_t served_rows = 20'000;  // decided candidates whose features are kept for their impression
+};
+
+// Reading comments (docs/text.md). A name that is empty stands for what is part of the program.
+struct TextOptions {
+  bool on = false;         // heed serve: true
+  std::string word_lists;  // files of docs/text.md
+  std::string intent_model, sentiment_model, offence_model, lint_model;
+  std::string packs;       // folder of compliance packs, read again when they change
+  std::string dictionary;  // lines of "word frequency"; empty: words are pairs of characters
+  uint64_t max_rooms = 1'000;           // read at the same time; then the one silent longest goes
+  int64_t room_idle_ms = 30 * 60'000;   // one silent for so long is forgotten
+  uint64_t questions_per_room = 5'000;  // kept of the last ten minutes, about 1 kB each
 };
 
 struct EngineOptions {
@@ -53,6 +69,7 @@ struct EngineOptions {
   double exploration = 0.05;  // share of slates whose last slot is given to chance
   uint64_t seed = 1;          // of exploration
   LearningOptions learning;
+  TextOptions text;
 };
 
 // ---- events ----------------------------------------------------------------------------------
@@ -217,6 +234,7 @@ struct LearningStats {
   // Mean loss of what is served less that of the shadow, over the same examples.
   double loss_difference = 0, loss_difference_error = 0;
   uint64_t promotions = 0, rollbacks = 0;
+  uint64_t expired_rows = 0;  // of keys that no impression had for expire_h
   // From an event's durable acknowledgement to rankings that read what it taught, of late.
   double event_to_weights_p50_s = 0, event_to_weights_p99_s = 0;
   double unseen_keys = 0;         // share of keys that the model has no row for
@@ -288,6 +306,10 @@ class Engine {
   // Stops or goes on learning, also after an alarm stopped it; what serves stays.
   Status SetLearning(const std::string& name, bool on);
   std::vector<LearningStats> Learning() const;  // of models that are there
+
+  // What is asked and said in rooms, and what texts mean (engine/room_desk.h). Null: options.text.on is
+  // false.
+  engine::RoomDesk* desk() const;
 
   // Writes a snapshot now; returns its sequence.
   Result<uint64_t> Snapshot();

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "base/status.h"
+#include "base/toml_table.h"
 
 namespace heed {
 namespace {
@@ -36,6 +37,35 @@ TEST(StatusTest, WithinKeepsCodeAndPrefixesPlace) {
   const Status status = Fails().Within("event 3", "/events/3");
   EXPECT_EQ(status.code(), Code::kInvalidArgument);
   EXPECT_EQ(status.ToString(), "invalid argument at /events/3/count: event 3: must be positive");
+}
+
+TEST(TomlTableTest, OnlyUtf8IsToml) {
+  const auto broken = TomlTable::Parse(
+      "a = 1\n'\xf5u'\x95"
+      "a",
+      "f.toml");
+  EXPECT_EQ(broken.status().message(), "f.toml:2: not valid UTF-8");
+  const auto chinese = TomlTable::Parse("名 = '直播'\n", "f.toml");
+  ASSERT_FALSE(chinese.ok());  // a bare key is ASCII
+  const auto quoted = TomlTable::Parse("'名' = '直播'\n", "f.toml");
+  ASSERT_TRUE(quoted.ok()) << quoted.status().message();
+  EXPECT_EQ(quoted.value().String("名", ""), "直播");
+}
+
+TEST(TomlTableTest, RefusesWhatIsTooDeepButNotBracketsInText) {
+  const auto message = [](const std::string& text) {
+    return TomlTable::Parse(text, "f.toml").status().message();
+  };
+  EXPECT_EQ(message("a = 1\nb = " + std::string(200000, '[')),
+            "f.toml:2: nested more than 64 deep");
+  std::string dotted = "a", floats = "a = [0.5";
+  for (int i = 0; i < 2000; ++i) dotted += ".b", floats += ", 0.5";
+  EXPECT_EQ(message(dotted + " = 1"), "f.toml:1: nested more than 64 deep");
+  EXPECT_EQ(message(floats + "]\n"), "");
+  const std::string open(100, '[');
+  EXPECT_EQ(message("a = \"\\\"" + open + "\" # " + open + "\nb = '" + open + "'\nc = '''\n" +
+                    open + "'''\nd = \"\"\"" + open + "\n\"\"\"\n"),
+            "");
 }
 
 TEST(BytesTest, RoundTripsAndRefusesShortInput) {

@@ -24,6 +24,10 @@ void Histogram::Observe(double value) const {
   if (histogram_ != nullptr) histogram_->Observe(value);
 }
 
+void Histogram::Add(const std::vector<double>& by_bucket, double sum) const {
+  if (histogram_ != nullptr) histogram_->ObserveMultiple(by_bucket, sum);
+}
+
 struct Metrics::Impl {
   // Merge: a second registration of a name with the same help is the same family.
   prometheus::Registry registry{prometheus::Registry::InsertBehavior::Merge};

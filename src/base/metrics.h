@@ -46,6 +46,8 @@ class Histogram {
  public:
   Histogram() = default;
   void Observe(double value) const;  // takes a short lock: about 30 ns when nobody contends
+  // What somebody else has observed: so many more in each bucket, the last one without a bound.
+  void Add(const std::vector<double>& by_bucket, double sum) const;
 
  private:
   friend class Metrics;

@@ -1,5 +1,7 @@
 #include "base/toml_table.h"
 
+#include <simdjson.h>
+
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -10,6 +12,61 @@
 #include "base/suggest.h"
 
 namespace heed {
+namespace {
+
+// TOML is UTF-8, and toml11 3.7 reads past the end of some files that are not. Line by line, for the message:
+// no byte of a longer sequence is a line's end.
+Status CheckUtf8(std::string_view text, const std::string& file_name) {
+  for (size_t line = 1; !text.empty(); ++line) {
+    const size_t length = std::min(text.size(), text.find('\n'));
+    if (!simdjson::validate_utf8(text.data(), length)) {
+      return InvalidArgument(file_name + ":" + std::to_string(line) + ": not valid UTF-8");
+    }
+    text.remove_prefix(std::min(text.size(), length + 1));
+  }
+  return {};
+}
+
+// toml11 descends once for each bracket and takes the cube of a dotted key's parts: a few kilobytes of either
+// would end the process or keep it for minutes. Nobody's configuration is 64 deep.
+Status CheckDepth(std::string_view text, const std::string& file_name) {
+  constexpr size_t kDeepest = 64;
+  size_t line = 1, brackets = 0, dots = 0;
+  const auto starts = [&](size_t at, std::string_view what) {
+    return text.substr(at, what.size()) == what;
+  };
+  for (size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '\n') ++line;
+    if (c == '"' || c == '\'') {  // to the string's end; an open one is the parser's to report
+      const std::string_view quotes = text.substr(at, starts(at, std::string(3, c)) ? 3 : 1);
+      for (at += quotes.size(); at < text.size() && !starts(at, quotes); ++at) {
+        if (c == '"' && text[at] == '\\') ++at;
+        if (at < text.size() && text[at] == '\n') {
+          ++line;
+          if (quotes.size() == 1) break;
+        }
+      }
+      if (at < text.size() && text[at] == c) at += quotes.size() - 1;
+    } else if (c == '#') {
+      at = std::min(text.size(), text.find('\n', at)) - 1;
+    } else if (c == '[' || c == '{') {
+      ++brackets;
+    } else if (c == ']' || c == '}') {
+      brackets -= std::min<size_t>(brackets, 1);
+    } else if (c == '.') {
+      ++dots;
+    }
+    if (std::string_view("=,[{\n").find(c) != std::string_view::npos) dots = 0;
+    if (brackets > kDeepest || dots > kDeepest) {
+      return InvalidArgument(file_name + ":" + std::to_string(line) + ": nested more than " +
+                             std::to_string(kDeepest) + " deep");
+    }
+  }
+  return {};
+}
+
+}  // namespace
 
 struct TomlTable::Node {
   toml::value value;
@@ -60,6 +117,8 @@ struct TomlTable::Node {
 };
 
 Result<TomlTable> TomlTable::Parse(std::string_view text, const std::string& file_name) {
+  HEED_RETURN_IF_ERROR(CheckUtf8(text, file_name));
+  HEED_RETURN_IF_ERROR(CheckDepth(text, file_name));
   std::istringstream in{std::string(text)};
   auto node = std::make_shared<Node>();
   node->file = file_name;

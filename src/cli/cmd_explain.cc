@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "engine/builtin_text.h"
 #include "event/json_text.h"
 #include "text/classifier.h"
 #include "text/normalize.h"
@@ -139,11 +140,14 @@ void PrintTable(const text::Classifier& classifier, const text::WordLists* lists
 }
 
 int ExplainText(const Options& options) {
-  const auto classifier = text::Classifier::Load(options.model);
+  const bool builtin = options.model.empty();
+  const auto classifier = builtin ? text::Classifier::Parse(engine::Builtin().intent_model)
+                                  : text::Classifier::Load(options.model);
   if (!classifier.ok()) return Fail(classifier.status());
   std::shared_ptr<const text::WordLists> lists;
-  if (!options.word_lists.empty()) {
-    auto read = text::WordLists::ReadFile(options.word_lists);
+  if (builtin || !options.word_lists.empty()) {
+    auto read = builtin ? text::WordLists::Parse(engine::Builtin().word_lists, "word_lists.toml")
+                        : text::WordLists::ReadFile(options.word_lists);
     if (!read.ok()) return Fail(read.status());
     lists = std::move(read).value();
   }
@@ -181,17 +185,21 @@ void AddExplain(CLI::App& app, int* exit_code) {
       "text", "A text's class, with the weight and the contribution of each part of it");
   text->footer(
       "Examples:\n"
+      "  heed explain text \"165 120斤穿什么码\"\n"
       "  heed train --config examples/recipes/zh-books.toml --data DIR --out books.heed\n"
       "  heed explain text --model books.heed \"这本书真的很不错，推荐给大家！\"\n"
       "  heed explain text --model books.heed --json < comments.txt      one text a line\n"
       "Weights are attention over all parts and sum to 1; contributions are to the logit, against\n"
       "the other classes; ⟨ and ⟩ are the ends of the text. docs/text.md explains both.");
   text->add_option("text", options->texts, "Texts; none: lines of standard input");
-  text->add_option("--model", options->model, "A text classifier, from heed train")
-      ->required()
-      ->check(CLI::ExistingFile);
+  CLI::Option* model =
+      text->add_option("--model", options->model,
+                       "A text classifier, from heed train; none: what the program has, which says "
+                       "what a comment wants")
+          ->check(CLI::ExistingFile);
   text->add_option("--word-lists", options->word_lists, "The lists the model was trained with")
-      ->check(CLI::ExistingFile);
+      ->check(CLI::ExistingFile)
+      ->needs(model);
   text->add_option("--top", options->top, "Rows of the table")
       ->check(CLI::Range(size_t{1}, size_t{1000000}))
       ->capture_default_str();

@@ -10,8 +10,8 @@
 
 #include "base/clock.h"
 #include "cli/command.h"
+#include "engine/text_tools.h"
 #include "event/json_text.h"
-#include "text/lint.h"
 #include "text/normalize.h"
 #include "text/transcript.h"
 
@@ -19,7 +19,7 @@ namespace heed::cli {
 namespace {
 
 struct Options {
-  std::string packs = "examples/compliance";
+  std::string packs, model;  // empty: those of the program
   std::string file;
   bool json = false;
 };
@@ -31,10 +31,10 @@ std::string Quoted(std::string_view text) {
 }
 
 // `where`: a line of a file, or a time of a transcript. True: something that must not be said.
-bool Check(const text::Linter& linter, const std::string& where, const std::string& text,
+bool Check(const engine::TextTools& tools, const std::string& where, const std::string& text,
            bool json) {
   bool blocked = false;
-  for (const text::LintHit& hit : linter.Check(text, Clock::System().now_ms())) {
+  for (const text::LintHit& hit : tools.Lint(text, Clock::System().now_ms(), /*listen=*/true)) {
     const std::string_view words = std::string_view(text).substr(hit.begin, hit.end - hit.begin);
     blocked = blocked || hit.severity == "block";
     if (json) {
@@ -52,9 +52,11 @@ bool Check(const text::Linter& linter, const std::string& where, const std::stri
 }
 
 int Lint(const Options& options) {
-  const auto packs = text::LintPacks::Open(options.packs);
-  if (!packs.ok()) return Fail(packs.status());
-  const auto linter = packs.value()->current();
+  TextOptions files;
+  files.packs = options.packs;
+  files.lint_model = options.model;
+  const auto tools = engine::TextTools::Load(files);
+  if (!tools.ok()) return Fail(tools.status());
   bool blocked = false;
   const std::string ending = std::filesystem::path(options.file).extension().string();
   if (ending == ".vtt" || ending == ".srt" || ending == ".jsonl") {
@@ -63,7 +65,7 @@ int Lint(const Options& options) {
     for (const text::TranscriptSegment& segment : segments.value()) {
       const std::string where =
           fmt::format("{}:{:.3f}s", options.file, static_cast<double>(segment.begin_ms) / 1000);
-      blocked = Check(*linter, where, segment.text, options.json) || blocked;
+      blocked = Check(*tools.value(), where, segment.text, options.json) || blocked;
     }
   } else {
     std::ifstream file;
@@ -77,7 +79,7 @@ int Lint(const Options& options) {
       if (line.ends_with('\r')) line.pop_back();
       const std::string where =
           fmt::format("{}:{}", options.file.empty() ? "-" : options.file, number);
-      blocked = Check(*linter, where, line, options.json) || blocked;
+      blocked = Check(*tools.value(), where, line, options.json) || blocked;
     }
   }
   std::fflush(stdout);
@@ -97,9 +99,14 @@ void AddLint(CLI::App& app, int* exit_code) {
       "Ends with 1 when a rule of severity \"block\" is hit. No legal advice: docs/compliance.md.");
   command->add_option("file", options->file, "Lines of text, or a transcript; none: standard input")
       ->check(CLI::ExistingFile);
-  command->add_option("--packs", options->packs, "Folder with the packs (*.toml)")
-      ->check(CLI::ExistingDirectory)
-      ->capture_default_str();
+  command
+      ->add_option("--packs", options->packs,
+                   "Folder with packs (*.toml) in place of the program's own")
+      ->check(CLI::ExistingDirectory);
+  command
+      ->add_option("--model", options->model,
+                   "The ear beside them, from heed train, in place of the program's own")
+      ->check(CLI::ExistingFile);
   command->add_flag("--json", options->json, "One JSON object a hit");
   command->callback([options, exit_code] { *exit_code = Lint(*options); });
 }

@@ -32,6 +32,8 @@ void AddReplay(CLI::App& app, int* exit_code);
 void AddInspect(CLI::App& app, int* exit_code);
 void AddModels(CLI::App& app, int* exit_code);
 void AddKeys(CLI::App& app, int* exit_code);
+void AddWatch(CLI::App& app, int* exit_code);
+void AddWatchComments(CLI::App& watch, int* exit_code);
 void AddCompletion(CLI::App& app, int* exit_code);
 
 // Engine::Train with a progress bar, stopped by Ctrl-C.

@@ -19,6 +19,7 @@
 #include "engine/decision_log.h"
 #include "engine/log_training.h"
 #include "engine/models.h"
+#include "engine/room_desk.h"
 #include "event/event.h"
 #include "state/state.h"
 #include "store/database.h"
@@ -89,7 +90,9 @@ struct Engine::Impl {
     }
     snapshot_wake.notify_all();
     if (snapshot_thread.joinable()) snapshot_thread.join();
-    log.reset();  // commits what is queued; only then is state complete
+    if (desk)
+      desk->reader().Stop();  // it writes what it finds; what comes now is read at the next start
+    log.reset();              // commits what is queued; only then is state complete
     if (snapshots && state.last_sequence() > snapshot_sequence) {
       const Result<uint64_t> written = WriteSnapshot();
       if (!written.ok()) spdlog::error("last snapshot: {}", written.status().ToString());
@@ -130,6 +133,7 @@ struct Engine::Impl {
       if (models.learner() != nullptr) models.learner()->Before(record, state);
       state.Apply(record.sequence, record.event);
     }
+    if (desk) desk->reader().Heard(records);
     if (state.last_sequence() - snapshot_sequence >= options.snapshot_every_events) {
       snapshot_wake.notify_one();
     }
@@ -162,7 +166,8 @@ struct Engine::Impl {
   mutable engine::Models models;
   std::unique_ptr<decide::Decider> decider;
   std::unique_ptr<engine::DecisionLog> decisions;
-  std::unique_ptr<store::EventLog> log;  // its committer applies to `state`
+  std::unique_ptr<engine::RoomDesk> desk;  // null: options.text.on is false
+  std::unique_ptr<store::EventLog> log;    // its committer applies to `state`
   mutable std::atomic<uint64_t> request_counter{0};
   std::atomic<bool> training{false};
 
@@ -209,19 +214,30 @@ Result<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
   engine::Learner* const learner = impl->models.learner();
   const uint64_t known = impl->state.last_sequence();
   const uint64_t from = learner != nullptr ? learner->replay_from() : ~uint64_t{0};
-  HEED_RETURN_IF_ERROR(
-      impl->log->Read(std::min(from, known + 1), [=](const store::LogRecord& record) -> Status {
-        if (record.sequence >= from) learner->Before(record, raw->state);
-        if (record.sequence > known) raw->state.Apply(record.sequence, record.event);
-        return {};
-      }));
-  impl->snapshots = std::move(snapshots);
   HEED_ASSIGN_OR_RETURN(impl->catalog, decide::Catalog::Open(*impl->database));
+  uint64_t comments_from = ~uint64_t{0};
+  if (options.text.on) {
+    HEED_ASSIGN_OR_RETURN(raw->desk,
+                          engine::RoomDesk::Open(raw->options, raw->state, *raw->catalog));
+    HEED_ASSIGN_OR_RETURN(comments_from, engine::CommentReader::ReplayFrom(*impl->log));
+  }
+  HEED_RETURN_IF_ERROR(impl->log->Read(std::min({from, known + 1, comments_from}),
+                                       [=](const store::LogRecord& record) -> Status {
+                                         if (record.sequence >= from)
+                                           learner->Before(record, raw->state);
+                                         if (record.sequence > known)
+                                           raw->state.Apply(record.sequence, record.event);
+                                         if (record.sequence >= comments_from)
+                                           raw->desk->reader().Heard({&record, 1});
+                                         return {};
+                                       }));
+  impl->snapshots = std::move(snapshots);
   impl->decider = std::make_unique<decide::Decider>(
       impl->state, *impl->catalog, impl->models.handle(train::LiveRanker::kHosts),
       impl->models.handle(train::LiveRanker::kProducts), impl->options);
   impl->decisions = std::make_unique<engine::DecisionLog>(*impl->database);
   impl->snapshot_thread = std::thread([raw] { raw->SnapshotLoop(); });
+  if (impl->desk) impl->desk->Start(impl->log.get());
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
@@ -389,6 +405,8 @@ Status Engine::SetLearning(const std::string& name, bool on) {
 
 std::vector<LearningStats> Engine::Learning() const { return impl_->models.Learning(); }
 
+engine::RoomDesk* Engine::desk() const { return impl_->desk.get(); }
+
 Result<uint64_t> Engine::Snapshot() { return impl_->WriteSnapshot(); }
 
 EngineStats Engine::Stats() const {
@@ -404,7 +422,7 @@ EngineStats Engine::Stats() const {
       impl_->state.CountLiveRooms(impl_->clock.now_ms(), impl_->options.room_silent_ms);
   const auto caches = [&stats](const char* name, const infer::ModelHandle& handle) {
     const auto model = handle.Get();
-    if (model == nullptr || model->compiled == nullptr) return;
+    if (model == nullptr) return;
     const auto add = [&](const char* rows, const infer::CompiledRanker::CacheUse& use) {
       stats.row_caches.push_back({name, rows, use.hits, use.misses, use.entries, use.bytes});
     };

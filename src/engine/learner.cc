@@ -10,9 +10,7 @@
 #include <utility>
 
 #include "base/bytes.h"
-#include "base/checksum.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "event/event.h"
 #include "event/json.h"
@@ -25,10 +23,9 @@ using train::Feedback;
 using train::LiveRanker;
 using train::OnlineTrainer;
 
-constexpr std::string_view kMagic = "HEEDLIVE";
 constexpr uint32_t kFormat = 1;
 constexpr int kNice = 5;  // rankings first; a step is milliseconds
-constexpr int64_t kMinuteMs = 60'000;
+constexpr int64_t kMinuteMs = 60'000, kHourMs = 60 * kMinuteMs;
 
 int64_t NowUs() { return Clock::System().steady_us(); }
 
@@ -36,8 +33,9 @@ const model::Schema& SchemaOf(LiveRanker which) {
   return which == LiveRanker::kHosts ? model::HostSchema() : model::ProductSchema();
 }
 
-train::OnlineOptions OptionsFor(LiveRanker which) {
+train::OnlineOptions OptionsFor(LiveRanker which, const LearningOptions& wanted) {
   train::OnlineOptions options;
+  options.expire_after_ms = wanted.expire_h * kHourMs;
   const auto windows = [&](const auto& windows_ms) {
     for (const int64_t window_ms : windows_ms) {
       options.ledger.windows.push_back({window_ms, train::Attribution::kForgetMs});
@@ -283,22 +281,23 @@ Status Learner::Serve(LiveRanker which, std::string version,
   const std::lock_guard lock(models_mutex_);
   Live& live = Of(which);
   live.version = std::move(version);
-  std::unique_ptr<OnlineTrainer> trainer;
+  bool resumed = false;
   if (resume) {
-    Result<std::unique_ptr<OnlineTrainer>> left = ReadCheckpoint(&live);
-    if (left.ok()) {
-      trainer = std::move(left).value();
-    } else if (left.status().code() != Code::kNotFound) {
+    const Status left = ReadCheckpoint(&live);
+    resumed = left.ok();
+    if (!left.ok() && left.code() != Code::kNotFound) {
       spdlog::error("what {} had learned is refused, it begins again: {}", live.name,
-                    left.status().ToString());
+                    left.ToString());
     }
   }
-  if (trainer == nullptr) {
-    HEED_ASSIGN_OR_RETURN(trainer, OnlineTrainer::Create(ranker->Copy(), OptionsFor(which)));
+  if (!resumed) {
+    HEED_ASSIGN_OR_RETURN(std::unique_ptr<OnlineTrainer> trainer,
+                          OnlineTrainer::Create(ranker->Copy(), OptionsFor(which, options_)));
     if (shadow != nullptr) HEED_RETURN_IF_ERROR(trainer->SetShadow(shadow->Copy()));
+    live.trainer = std::move(trainer);
+    live.chain = std::make_unique<model::CheckpointChain>(FolderOf(live));
     live.learned_to = std::max<uint64_t>(log_end_, last_sequence_);
   }
-  live.trainer = std::move(trainer);
   live.told = live.trainer->alarm();
   live.unpublished_us.clear();
   live.written_us = NowUs();
@@ -360,6 +359,7 @@ LearningStats Learner::StatsOf(const Live& live) const {
   out.loss_difference_error = now.health.standard_error;
   out.promotions = now.health.promotions;
   out.rollbacks = now.health.rollbacks;
+  out.expired_rows = now.expired_rows;
   out.event_to_weights_p50_s = Percentile(live.delays_s, 0.5);
   out.event_to_weights_p99_s = Percentile(live.delays_s, 0.99);
   out.unseen_keys = live.trainer->drift().unseen_keys();
@@ -389,47 +389,46 @@ LearningStats Learner::StatsOf(const Live& live) const {
 
 // ---- checkpoints ------------------------------------------------------------------------------
 
-// Format: docs/formats/model.md.
+// Format: docs/formats/checkpoints.md.
 Status Learner::Write(Live* live) {
-  std::string body;
-  ByteWriter out(body);
+  std::string note;
+  ByteWriter out(note);
+  out.Fixed(kFormat);
   out.String(live->version);
   out.Fixed(reach_back_.load(std::memory_order_relaxed));
   out.Fixed(live->learned_to);
-  out.String(live->trainer->Serialize());
-  std::string bytes(kMagic);
-  ByteWriter head(bytes);
-  head.Fixed(kFormat);
-  head.Fixed(Crc32(body));
-  bytes += body;
-  return ReplaceFile(directory_ + "/" + live->name + ".live", bytes);
+  return live->trainer->WriteTo(live->chain.get(), note);
 }
 
-Result<std::unique_ptr<OnlineTrainer>> Learner::ReadCheckpoint(Live* live) {
-  const std::string path = directory_ + "/" + live->name + ".live";
-  HEED_ASSIGN_OR_RETURN(const std::string bytes, ReadWholeFile(path));
-  ByteReader in(bytes);
-  const bool ours = in.Raw(kMagic.size()) == kMagic;
+Status Learner::ReadCheckpoint(Live* live) {
+  const std::string folder = FolderOf(*live);
+  auto chain = std::make_unique<model::CheckpointChain>(folder);
+  HEED_ASSIGN_OR_RETURN(model::CheckpointChain::Restored stored, chain->Restore());
+  const size_t increments = stored.increments();
+  const Status refused = stored.refused;
+  Result<OnlineTrainer::Restored> restored =
+      OnlineTrainer::Restore(std::move(stored), OptionsFor(live->which, options_));
+  if (!restored.ok()) return restored.status().Within(folder);
+  ByteReader in(restored.value().note);
   const auto format = in.Fixed<uint32_t>();
-  const auto checksum = in.Fixed<uint32_t>();
-  if (!ours || format != kFormat || checksum != Crc32(in.rest())) {
-    return Corruption(path + ": damaged, or of another version");
-  }
   const std::string version(in.String());
   const auto reach_back = in.Fixed<uint64_t>();
   const auto learned_to = in.Fixed<uint64_t>();
-  const std::string_view trainer = in.String();
-  if (!in.ok()) return Corruption(path + ": ends early");
-  if (version != live->version) return NotFound(path + ": learned from " + version);
-  Result<std::unique_ptr<OnlineTrainer>> restored =
-      OnlineTrainer::Restore(trainer, OptionsFor(live->which));
-  if (!restored.ok()) return restored.status().Within(path);
-  if (restored.value()->live().config().schema != SchemaOf(live->which)) {
-    return Corruption(path + ": of other features");
+  if (!in.ok() || format != kFormat) return Corruption(folder + ": of another version of heed");
+  if (version != live->version) return NotFound(folder + ": learned from " + version);
+  if (restored.value().trainer->live().config().schema != SchemaOf(live->which)) {
+    return Corruption(folder + ": of other features");
+  }
+  if (!refused.ok()) {
+    spdlog::error(
+        "{} goes on from what it had learned by checkpoint {}, what came after is lost: {}",
+        live->name, increments, refused.ToString());
   }
   live->learned_to = known_to_[static_cast<size_t>(live->which)] = learned_to;
   replay_from_ = std::min(replay_from_, reach_back);
-  return restored;
+  live->trainer = std::move(restored.value().trainer);
+  live->chain = std::move(chain);
+  return {};
 }
 
 }  // namespace heed::engine

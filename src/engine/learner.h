@@ -17,6 +17,7 @@
 
 #include "engine/served_features.h"
 #include "infer/live_model.h"
+#include "model/checkpoint_chain.h"
 #include "state/state.h"
 #include "store/event_log.h"
 #include "train/attribution.h"
@@ -27,7 +28,7 @@ namespace heed::engine {
 // Thread-safe, but for Before and what it calls back, which are the committer's.
 class Learner final : public train::FeedbackSink {
  public:
-  // Checkpoints are <directory>/<name>.live. `served` and the handles outlive the Learner.
+  // Checkpoints are in <directory>/<name>.learned. `served` and the handles outlive the Learner.
   Learner(const LearningOptions& options, kernels::Precision precision, std::string directory,
           ServedFeatures* served, infer::ModelHandle* hosts, infer::ModelHandle* products);
   // Writes what was learned.
@@ -76,6 +77,7 @@ class Learner final : public train::FeedbackSink {
     std::string version;
     uint64_t learned_to = 0;  // what records to there said has reached the trainer
     std::unique_ptr<train::OnlineTrainer> trainer;
+    std::unique_ptr<model::CheckpointChain> chain;
     std::unique_ptr<infer::LiveModel> serving;
     bool changed = false, dense_changed = false;  // since they were published
     train::Alarm told = train::Alarm::kNone;
@@ -90,8 +92,9 @@ class Learner final : public train::FeedbackSink {
   void Publish(Live* live, bool all);
   void Restart(Live* live);  // publishes the trainer's weights whole
   Status Write(Live* live);
-  Result<std::unique_ptr<train::OnlineTrainer>> ReadCheckpoint(Live* live);
+  Status ReadCheckpoint(Live* live);  // trainer and chain
   std::string VersionOf(const Live& live) const;
+  std::string FolderOf(const Live& live) const { return directory_ + "/" + live.name + ".learned"; }
   LearningStats StatsOf(const Live& live) const;
   Live& Of(train::LiveRanker which) { return live_[static_cast<size_t>(which)]; }
 

@@ -181,7 +181,7 @@ TEST_F(LearnerTest, ADamagedCheckpointIsRefusedAndItBeginsAgain) {
   Evening(20);
   ASSERT_TRUE(Settle());
   learner_.reset();
-  const std::string path = directory_ + "/hosts.live";
+  const std::string path = directory_ + "/hosts.learned/whole.checkpoint";
   std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
   file.seekp(200);
   file.put('x');
@@ -189,6 +189,30 @@ TEST_F(LearnerTest, ADamagedCheckpointIsRefusedAndItBeginsAgain) {
   Open(/*resume=*/true);
   EXPECT_EQ(Stats().steps, 0u);
   EXPECT_EQ(hosts_.Get()->version, "hosts-000001+0");
+}
+
+TEST_F(LearnerTest, ADamagedIncrementGivesTheCheckpointBefore) {
+  Evening(20);
+  ASSERT_TRUE(Settle());
+  Open(/*resume=*/true);  // each end writes one: the whole, then what followed
+  const uint64_t steps = Stats().steps;
+  Evening(20);
+  ASSERT_TRUE(Settle());
+  ASSERT_GT(Stats().steps, steps);
+  learner_.reset();
+  const std::string path = directory_ + "/hosts.learned/1.increment";
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(200);
+  file.put('x');
+  file.close();
+  Open(/*resume=*/true);
+  EXPECT_EQ(Stats().steps, steps);
+  Evening(20);
+  ASSERT_TRUE(Settle());
+  const uint64_t then = Stats().steps;
+  EXPECT_GT(then, steps);
+  Open(/*resume=*/true);
+  EXPECT_EQ(Stats().steps, then);
 }
 
 TEST_F(LearnerTest, RollingBackServesTheShadow) {

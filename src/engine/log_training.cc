@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -69,6 +70,14 @@ Result<TrainedRanker> TrainRanker(const train::ExamplePool& pool, const std::str
       const std::vector<train::Predictions> predictions,
       train::Predict(*trained.ranker, pool, {}, pool.samples_of(train::Split::kTest)));
   for (size_t task = 0; task < predictions.size(); ++task) {
+    if (pool.schema().tasks[task].kind == model::TaskKind::kValue) {
+      constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+      const train::ValueMetrics value = train::MeasureValue(predictions[task]);
+      result.quality.push_back({pool.schema().tasks[task].name, kNone, kNone, value.pcoc,
+                                static_cast<uint64_t>(value.rows),
+                                static_cast<uint64_t>(value.paid)});
+      continue;
+    }
     const train::MetricSet metrics = train::Measure(predictions[task]);
     result.quality.push_back({pool.schema().tasks[task].name, metrics.auc, metrics.log_loss,
                               metrics.pcoc, static_cast<uint64_t>(metrics.rows),

@@ -52,6 +52,8 @@ TEST(CompiledRanker, AsksForNoMemoryOnceWarm) {
        {model::PoolKind::kDot, model::PoolKind::kDin, model::PoolKind::kDinSum}) {
     model::RankerConfig config = model::SmallConfig();
     config.pool.kind = kind;
+    config.pool.temperature = kind == model::PoolKind::kDot;
+    if (kind == model::PoolKind::kDin) config.head.kind = model::HeadKind::kPle;
     config.wide = true;
     config.links = {{"order", "click"}};
     auto made = model::Ranker::Create(config, 1);

@@ -16,6 +16,10 @@ namespace {
 
 size_t RoundUp(size_t n, size_t step) { return (n + step - 1) / step * step; }
 
+bool Compiles(const model::Block& block) {
+  return block.AsMlp() != nullptr && !block.AsMlp()->layers().empty();
+}
+
 }  // namespace
 
 std::vector<size_t> CompiledRanker::Impl::QueryRows(size_t s) const {
@@ -83,10 +87,16 @@ CompiledRanker::Impl::Impl(std::shared_ptr<const model::Ranker> from, const Comp
     }
     sequence.extra = Layer(sequence.pool->token(), side);
     sequence.row_width = sequence.token_width + sequence.extra.padded_N();
+    sequence.kept_width = sequence.row_width;
+    if (const auto encoder = net.config.PoolOf(s).encoder; encoder != model::EncoderKind::kNone) {
+      sequence.encoder = &net.encoders[s];
+      sequence.timed = encoder == model::EncoderKind::kTiSasRec;
+      sequence.kept_width = sequence.token_width;
+    }
     if (options.cached_tokens > 0) {
       sequence.cache =
           std::make_unique<RowCache>(options.cached_tokens, layout.sequences[s].tables.size(),
-                                     sequence.row_width * sizeof(float));
+                                     sequence.kept_width * sizeof(float));
     }
   }
   Quantised own_inputs;
@@ -94,6 +104,7 @@ CompiledRanker::Impl::Impl(std::shared_ptr<const model::Ranker> from, const Comp
     own_inputs = Quantise(seen->own.largest, false);
     std::vector<double> squares(own_width, 0.0);
     for (const auto& block : net.blocks) {
+      if (!Compiles(*block)) continue;
       const PlainLayer plain = OwnLayer(*block->AsMlp());
       for (size_t i = 0; i < plain.weights.size(); ++i) {
         const double w = static_cast<double>(plain.weights[i]);
@@ -104,8 +115,14 @@ CompiledRanker::Impl::Impl(std::shared_ptr<const model::Ranker> from, const Comp
   }
   const size_t request_width = layout.request_width;
   for (size_t b = 0; b < net.blocks.size(); ++b) {
-    const model::MlpBlock& mlp = *net.blocks[b]->AsMlp();
     Block& block = blocks.emplace_back();
+    block.output_column = b == 0 ? 0 : blocks[b - 1].output_column + layout.outputs[b - 1];
+    if (!Compiles(*net.blocks[b])) {
+      block.as_trained = net.blocks[b].get();
+      composes = true;
+      continue;
+    }
+    const model::MlpBlock& mlp = *net.blocks[b]->AsMlp();
     const auto norm = [&](size_t i) { return mlp.norms().empty() ? nullptr : &mlp.norms()[i]; };
     block.request = Layer(PlainLayer::Of(mlp.layers()[0], 0, request_width, norm(0), nullptr),
                           Precision::kFp32);
@@ -123,9 +140,8 @@ CompiledRanker::Impl::Impl(std::shared_ptr<const model::Ranker> from, const Comp
       block.layers.emplace_back(plain, options.precision, inputs);
     }
     block.item_column = take(block.layers[0].N());
-    block.output_column =
-        b == 0 ? 0 : blocks[b - 1].output_column + blocks[b - 1].layers.back().N();
   }
+  if (composes) vector_column = take(item_inputs);
   if (net.config.wide) wide_column = take(T);
   item_width = column;
   item_row_bytes = item_width * item_row_element;
@@ -134,7 +150,11 @@ CompiledRanker::Impl::Impl(std::shared_ptr<const model::Ranker> from, const Comp
   whole.weights.assign(whole.K * whole.N, 0.0f);
   whole.bias.assign(whole.N, 0.0f);
   for (const Sequence& s : sequences) FillItemLayer(&whole, s.pool->item(), s.item_column);
+  for (size_t i = 0; composes && i < item_inputs; ++i) {
+    whole.weights[i * whole.N + vector_column + i] = 1.0f;
+  }
   for (size_t b = 0; b < blocks.size(); ++b) {
+    if (blocks[b].as_trained != nullptr) continue;
     const model::MlpBlock& mlp = *net.blocks[b]->AsMlp();
     PlainLayer part = PlainLayer::Of(mlp.layers()[0], request_width, own_first,
                                      mlp.norms().empty() ? nullptr : &mlp.norms()[0], nullptr);
@@ -145,51 +165,22 @@ CompiledRanker::Impl::Impl(std::shared_ptr<const model::Ranker> from, const Comp
   if (net.config.projection > 0) {
     project = Layer(PlainLayer::Of(net.item, 0, net.item.inputs(), nullptr, nullptr), side);
   }
-  const nn::Linear& out = *net.head.shared();
-  head = Layer(PlainLayer::Of(out, 0, out.inputs(), nullptr, nullptr), Precision::kFp32);
+  head = CompiledHead(net.head);
   if (options.cached_items > 0) {
     items = std::make_unique<RowCache>(options.cached_items, layout.candidate_fields.size(),
                                        item_row_bytes);
   }
 }
 
-namespace {
-
-Status CheckCompilable(const Net& net) {
-  for (size_t s = 0; s < net.layout.sequences.size(); ++s) {
-    const std::string& name = net.config.schema.sequences[s].name;
-    const model::PoolConfig& pool = net.config.PoolOf(s);
-    if (pool.encoder != model::EncoderKind::kNone) {
-      return InvalidArgument("history '" + name + "' has an encoder, which has no compiled form");
-    }
-    if (pool.temperature) {
-      return InvalidArgument("history '" + name +
-                             "' has a temperature, which has no compiled form");
-    }
-  }
-  for (const auto& block : net.blocks) {
-    const model::MlpBlock* mlp = block->AsMlp();
-    if (mlp == nullptr || mlp->layers().empty()) {
-      return InvalidArgument("only blocks of hidden layers have a compiled form");
-    }
-  }
-  if (net.head.shared() == nullptr) {
-    return InvalidArgument("a head of experts has no compiled form");
-  }
-  return {};
-}
-
-}  // namespace
-
 CompiledRanker::Footprint CompiledRanker::footprint() const {
   Footprint out;
   out.item_row = impl_->item_row_bytes;
-  out.shared = impl_->item.weights().bytes() + impl_->project.weights().bytes() +
-               impl_->head.weights().bytes();
+  out.shared =
+      impl_->item.weights().bytes() + impl_->project.weights().bytes() + impl_->head.bytes();
   for (const Impl::Sequence& sequence : impl_->sequences) {
     out.blocks += sequence.pool->bytes();
     out.shared += sequence.event.weights().bytes() + sequence.extra.weights().bytes();
-    out.token_row += sequence.row_width * sizeof(float);
+    out.token_row += sequence.kept_width * sizeof(float);
   }
   for (const Impl::Block& block : impl_->blocks) {
     out.shared += block.request.weights().bytes();
@@ -218,7 +209,6 @@ void CompiledRanker::Impl::Shape(Seen* seen) const {
 Result<std::vector<float>> CompiledRanker::MeasureRanges(
     std::shared_ptr<const model::Ranker> ranker, const std::vector<Batch>& calibration) {
   const Net& net = ranker->net();
-  HEED_RETURN_IF_ERROR(CheckCompilable(net));
   if (std::all_of(calibration.begin(), calibration.end(),
                   [](const Batch& batch) { return batch.candidates == 0; })) {
     return InvalidArgument("no candidate to calibrate on", "calibration");
@@ -255,7 +245,6 @@ Result<std::unique_ptr<CompiledRanker>> CompiledRanker::Compile(
     std::shared_ptr<const model::Ranker> ranker, const CompileOptions& options,
     const std::vector<Batch>& calibration) {
   const Net& net = ranker->net();
-  HEED_RETURN_IF_ERROR(CheckCompilable(net));
   std::vector<float> ranges;
   if (options.precision == Precision::kInt8) {
     ranges = net.activation_ranges;

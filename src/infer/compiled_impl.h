@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "infer/column_copies.h"
+#include "infer/compiled_head.h"
 #include "infer/compiled_ranker.h"
 #include "infer/layer.h"
 #include "infer/pool.h"
@@ -40,14 +41,19 @@ struct CompiledRanker::Impl {
   struct Sequence {
     std::unique_ptr<Pool> pool;
     bool projects = false;
-    Layer event;             // [K d] -> token, with a projection
-    Layer extra;             // token -> Pool::token()
+    Layer event;  // [K d] -> token, with a projection
+    Layer extra;  // token -> Pool::token()
+    // Of the whole history at once, between the two: what is kept of a token is then the token alone.
+    const nn::Encoder* encoder = nullptr;
+    bool timed = false;      // the encoder asks when
     size_t token_width = 0;  // columns of the token itself in its row, to 16
-    size_t row_width = 0;
+    size_t row_width = 0, kept_width = 0;
     size_t item_column = 0;           // of the pool's part of an item row
     std::unique_ptr<RowCache> cache;  // null: none
   };
   struct Block {
+    // One that is no MLP runs as it was trained, in fp32, on rows put together for it.
+    const model::Block* as_trained = nullptr;
     Layer request;  // the request's share of the first layer
     std::vector<Layer> layers;
     size_t item_column = 0;  // of the item's share of the first layer
@@ -74,6 +80,11 @@ struct CompiledRanker::Impl {
   ItemRows Items(const model::Batch& batch, size_t first, size_t n, Arena* arena) const;
   void ItemRowsOf(const model::Key* keys, const uint32_t* which, size_t n, std::byte* out,
                   Arena* arena) const;
+  void AddExtra(const Sequence& sequence, size_t n, float* rows, Arena* arena) const;
+  void Encode(const model::SequenceBatch& sequence, size_t s, size_t first, size_t L,
+              const float* raw, float* rows) const;
+  void Compose(const Call& call, const ItemRows& rows, const float* own, size_t own_stride,
+               size_t n, model::BlockInput* in, Arena* arena) const;
   void Candidates(const model::Batch& batch, const Call& call, size_t first, size_t n,
                   float* logits, Seen* see, Arena* arena) const;
 
@@ -86,9 +97,12 @@ struct CompiledRanker::Impl {
   std::vector<Block> blocks;
   Layer project;  // candidate's fields -> item vector, with a projection
   Layer item;     // item vector -> item row
-  Layer head;
+  CompiledHead head;
   size_t item_inputs = 0;  // I
   size_t wide_column = 0, item_width = 0, item_row_bytes = 0;
+  bool composes =
+      false;  // for blocks as they were trained: the item vector lies in the item row, too
+  size_t vector_column = 0;
   size_t own_first = 0, own_width = 0;  // columns of x_candidate that are not the item vector
   ColumnCopies own_copies;              // of them, for int8
   std::unique_ptr<RowCache> items;      // null: none

@@ -60,16 +60,43 @@ void CompiledRanker::Impl::TokenRows(size_t s, const Key* keys, const uint32_t* 
   }
   const size_t width = parts * d;
   float* raw = sequence.projects ? arena->Take<float>(n * width) : out;
-  const size_t stride = sequence.projects ? width : sequence.row_width;
+  const size_t stride = sequence.projects ? width : sequence.kept_width;
   for (size_t k = 0; k < parts; ++k) {
     net.tables[tables[k]].LookUp(keys + k, parts, {raw + k * d, n, d, stride});
   }
   if (sequence.projects) {
     sequence.event.Run(sequence.event.Convert(raw, stride, n, arena), n,
-                       {.out = {out, sequence.row_width}}, arena);
+                       {.out = {out, sequence.kept_width}}, arena);
   }
-  sequence.extra.Run(sequence.extra.Convert(out, sequence.row_width, n, arena), n,
-                     {.out = {out + sequence.token_width, sequence.row_width}}, arena);
+  if (sequence.encoder == nullptr) AddExtra(sequence, n, out, arena);
+}
+
+// The pool's part of each row, behind its token.
+void CompiledRanker::Impl::AddExtra(const Sequence& sequence, size_t n, float* rows,
+                                    Arena* arena) const {
+  sequence.extra.Run(sequence.extra.Convert(rows, sequence.row_width, n, arena), n,
+                     {.out = {rows + sequence.token_width, sequence.row_width}}, arena);
+}
+
+// Tokens as they are kept -> tokens of rows, by the history's encoder.
+void CompiledRanker::Impl::Encode(const model::SequenceBatch& sequence, size_t s, size_t first,
+                                  size_t L, const float* raw, float* rows) const {
+  if (L == 0) return;
+  const Sequence& own = sequences[s];
+  const size_t width = layout.sequences[s].token_width;
+  thread_local nn::EncoderTape tape;
+  thread_local std::vector<double> times;
+  times.clear();
+  for (size_t l = 0; own.timed && l < L; ++l) {
+    times.push_back(-static_cast<double>(sequence.age_s[first + l]));
+  }
+  const uint32_t offsets[] = {0, static_cast<uint32_t>(L)};
+  own.encoder->Forward(
+      {.rows = {raw, L, width, own.kept_width}, .offsets = offsets, .excluded = {}, .times = times},
+      nullptr, &tape, {rows, L, width, own.row_width});
+  for (size_t l = 0; l < L; ++l) {
+    std::fill(rows + l * own.row_width + width, rows + l * own.row_width + own.token_width, 0.0f);
+  }
 }
 
 void CompiledRanker::Impl::Tokens(const Batch& batch, size_t s, size_t first, History* history,
@@ -78,6 +105,7 @@ void CompiledRanker::Impl::Tokens(const Batch& batch, size_t s, size_t first, Hi
   const size_t L = history->L, parts = layout.sequences[s].tables.size();
   const Key* keys = batch.sequences[s].keys.data() + first * parts;
   float* rows = arena->Take<float>(L * sequence.row_width);
+  float* kept = sequence.encoder == nullptr ? rows : arena->Take<float>(L * sequence.kept_width);
   history->rows = rows;
   history->stride = sequence.row_width;
   history->extra = rows + sequence.token_width;
@@ -87,24 +115,28 @@ void CompiledRanker::Impl::Tokens(const Batch& batch, size_t s, size_t first, Hi
   }
   history->log_age = log_age;
   if (sequence.cache == nullptr) {
-    TokenRows(s, keys, nullptr, L, rows, arena);
+    TokenRows(s, keys, nullptr, L, kept, arena);
   } else {
     auto* missing = arena->Take<uint32_t>(L);
     const RowCache::Stamp stamp = sequence.cache->Now();
     const size_t n =
-        sequence.cache->Find(keys, parts, L, reinterpret_cast<std::byte*>(rows), missing);
+        sequence.cache->Find(keys, parts, L, reinterpret_cast<std::byte*>(kept), missing);
     token_hits.fetch_add(L - n, std::memory_order_relaxed);
     if (n > 0) {
       token_misses.fetch_add(n, std::memory_order_relaxed);
-      float* fresh = arena->Take<float>(n * sequence.row_width);
+      float* fresh = arena->Take<float>(n * sequence.kept_width);
       TokenRows(s, keys, missing, n, fresh, arena);
       for (size_t i = 0; i < n; ++i) {
-        const float* row = fresh + i * sequence.row_width;
-        std::copy_n(row, sequence.row_width, rows + missing[i] * sequence.row_width);
+        const float* row = fresh + i * sequence.kept_width;
+        std::copy_n(row, sequence.kept_width, kept + missing[i] * sequence.kept_width);
         sequence.cache->Insert(keys + missing[i] * parts, reinterpret_cast<const std::byte*>(row),
                                stamp);
       }
     }
+  }
+  if (sequence.encoder != nullptr) {
+    Encode(batch.sequences[s], s, first, L, kept, rows);
+    AddExtra(sequence, L, rows, arena);
   }
   sequence.pool->Prepare(history, arena);
 }
@@ -138,6 +170,11 @@ void CompiledRanker::Impl::Request(const Batch& batch, size_t r, Call* call, Are
     const model::SequenceBatch& sequence = batch.sequences[s];
     History& history = (*call->histories)[s];
     history.L = sequence.offsets[r + 1] - sequence.offsets[r];
+    if (net.config.PoolOf(s).temperature) {
+      float* inverse = arena->Take<float>(where.heads);
+      net.temperatures[s].ForwardRow(call->x, inverse);
+      history.inverse_temperature = inverse;
+    }
     Tokens(batch, s, sequence.offsets[r], &history, arena);
     call->x[where.length_column] = std::log1p(static_cast<float>(history.L));
     if (!net.config.mean_pool) continue;
@@ -150,6 +187,8 @@ void CompiledRanker::Impl::Request(const Batch& batch, size_t r, Call* call, Are
   }
   auto** first = arena->Take<float*>(blocks.size());
   for (size_t b = 0; b < blocks.size(); ++b) {
+    first[b] = nullptr;
+    if (blocks[b].as_trained != nullptr) continue;
     first[b] = arena->Take<float>(blocks[b].request.padded_N());
     blocks[b].request.Run(
         {call->x, RoundUp(width, 16)}, 1,
@@ -240,6 +279,49 @@ ItemRows CompiledRanker::Impl::Items(const Batch& batch, size_t first, size_t n,
   return rows;
 }
 
+// The request's and each candidate's columns as the ranker itself has them.
+void CompiledRanker::Impl::Compose(const Call& call, const ItemRows& rows, const float* own,
+                                   size_t own_stride, size_t n, model::BlockInput* in,
+                                   Arena* arena) const {
+  const model::BlockShape& shape = layout.shape;
+  const size_t Ir = shape.request_width, Ic = shape.candidate_width;
+  float* x = arena->Take<float>(n * Ic);
+  for (size_t i = 0; i < n; ++i) {
+    const ItemRows vector = rows.From(i, vector_column);
+    if (vector.fp32 != nullptr) {
+      std::copy_n(vector.fp32, item_inputs, x + i * Ic);
+    } else {
+      kernels::ActiveProducts().from_bf16(vector.bf16, item_inputs, x + i * Ic);
+    }
+    std::copy_n(own + i * own_stride, own_width, x + i * Ic + own_first);
+  }
+  thread_local std::vector<uint32_t> request_of;
+  request_of.assign(n, 0);
+  in->request = {call.x, 1, Ir, Ir};
+  in->candidate = {x, n, Ic, Ic};
+  in->request_of = &request_of;
+  const auto join = [&](size_t of_request, size_t of_candidate) -> nn::ConstMat {
+    const size_t width = of_request + of_candidate;
+    float* joined = arena->Take<float>(n * width);
+    for (size_t i = 0; i < n; ++i) {
+      std::copy_n(call.x, of_request, joined + i * width);
+      std::copy_n(x + i * Ic, of_candidate, joined + i * width + of_request);
+    }
+    return {joined, n, width, width};
+  };
+  const auto any = [&](auto reads) {
+    return std::any_of(blocks.begin(), blocks.end(), [&](const Block& block) {
+      return block.as_trained != nullptr && reads(*block.as_trained);
+    });
+  };
+  if (any([](const model::Block& block) { return block.reads_joined(); }))
+    in->joined = join(Ir, Ic);
+  if (any([](const model::Block& block) { return block.reads_fields(); })) {
+    in->fields =
+        join(shape.request_fields * shape.field_width, shape.candidate_fields * shape.field_width);
+  }
+}
+
 void CompiledRanker::Impl::Candidates(const Batch& batch, const Call& call, size_t first, size_t n,
                                       float* logits, Seen* see, Arena* arena) const {
   const size_t T = net.config.schema.tasks.size();
@@ -261,8 +343,16 @@ void CompiledRanker::Impl::Candidates(const Batch& batch, const Call& call, size
 
   const size_t outputs = RoundUp(layout.output_width, 16) + 16;
   float* z = arena->Take<float>(n * outputs);
+  model::BlockInput composed;
+  if (composes) Compose(call, rows, own, stride, n, &composed, arena);
   for (size_t b = 0; b < blocks.size(); ++b) {
     const Block& block = blocks[b];
+    if (block.as_trained != nullptr) {
+      thread_local model::BlockTape tape;
+      block.as_trained->Forward(composed, {}, &tape,
+                                {z + block.output_column, n, layout.outputs[b], outputs});
+      continue;
+    }
     const ItemRows share = rows.From(0, block.item_column);
     Rows x = block.layers[0].Convert(own, stride, n, arena);
     for (size_t i = 0; i < block.layers.size(); ++i) {
@@ -288,12 +378,10 @@ void CompiledRanker::Impl::Candidates(const Batch& batch, const Call& call, size
       x = run.out;
     }
   }
-  float* out = arena->Take<float>(n * head.padded_N());
-  head.Run({z, outputs}, n, {.out = {out, head.padded_N()}}, arena);
+  head.Run(z, outputs, n, logits, arena);
+  if (!net.config.wide) return;
   for (size_t i = 0; i < n; ++i) {
     float* to = logits + i * T;
-    std::copy_n(out + i * head.padded_N(), T, to);
-    if (!net.config.wide) continue;
     const ItemRows wide = rows.From(i, wide_column);
     for (size_t t = 0; t < T; ++t) {
       to[t] +=
@@ -354,11 +442,7 @@ Status CompiledRanker::Score(const Batch& batch, Arena* arena,
                              std::span<float> probabilities) const {
   HEED_RETURN_IF_ERROR(impl_->Run(batch, arena, probabilities, nullptr));
   const Net& net = impl_->net;
-  const size_t T = net.config.schema.tasks.size();
-  for (size_t i = 0; i < probabilities.size(); ++i) {
-    probabilities[i] =
-        nn::Sigmoid(net.calibration_scale[i % T] * probabilities[i] + net.calibration_shift[i % T]);
-  }
+  net.Outcomes(probabilities.data(), probabilities.size() / net.config.schema.tasks.size());
   return {};
 }
 

@@ -36,8 +36,8 @@ class CompiledRanker {
   // Takes the ranker over: its tables are read where they lie, so nobody may train it any more.
   // `calibration`: batches as they will be served, for kInt8 (a few hundred requests are enough; they
   // set the ranges of stored activations); without, the ranges the ranker carries. kInvalidArgument
-  // when it carries none, or when a part of the ranker has no compiled form (the message names it);
-  // such a ranker serves through Ranker::Forward.
+  // when it carries none. What has no form of its own (encoders, blocks other than an MLP) runs within
+  // the compiled ranker as it was trained, in fp32.
   static Result<std::unique_ptr<CompiledRanker>> Compile(
       std::shared_ptr<const model::Ranker> ranker, const CompileOptions& options,
       const std::vector<model::Batch>& calibration = {});
@@ -53,7 +53,8 @@ class CompiledRanker {
   void WeightsChanged();
 
   // probabilities [N, T], calibrated; logits the same without the calibration. Thread-safe, with one
-  // arena a thread; takes no memory but the arena's after the largest request. `batch` must Validate.
+  // arena a thread; takes no memory but the arena's after the largest request (but for what runs as it
+  // was trained). `batch` must Validate.
   Status Score(const model::Batch& batch, Arena* arena, std::span<float> probabilities) const;
   Status Logits(const model::Batch& batch, Arena* arena, std::span<float> logits) const;
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "infer/pool.h"
+#include "kernels/table.h"
 
 namespace heed::infer {
 namespace {
@@ -65,7 +66,8 @@ class DotPool final : public Pool {
     if (decays_) {
       history->bias = arena->Take<float>(shape_.heads * L);
       for (size_t h = 0; h < shape_.heads; ++h) {
-        for (size_t l = 0; l < L; ++l) history->bias[h * L + l] = -decay_[h] * history->log_age[l];
+        const float decay = decay_[h] * Inverse(*history, h);
+        for (size_t l = 0; l < L; ++l) history->bias[h * L + l] = -decay * history->log_age[l];
       }
     }
     if (!bf16_) return;
@@ -109,6 +111,10 @@ class DotPool final : public Pool {
     Bf16* pairs;
   };
 
+  static float Inverse(const History& history, size_t h) {
+    return history.inverse_temperature == nullptr ? 1.0f : history.inverse_temperature[h];
+  }
+
   void AttendHead(const History& history, const ItemRows& queries, size_t lanes, size_t h,
                   const Scratch& scratch, float* out, float* evidence, size_t stride) const {
     const Products& p = ActiveProducts();
@@ -132,9 +138,11 @@ class DotPool final : public Pool {
                  reinterpret_cast<uint32_t*>(scratch.lanes));
       p.lanes_fp32(history.extra + h * dh, history.stride, 1, L, dh, scratch.lanes, scratch.scores);
     }
+    const float colder = Inverse(history, h);
+    if (colder != 1.0f) kernels::Active().scale(colder, scratch.scores, L * kPanel);
     alignas(64) float inverse[kPanel], weight[kPanel];
     p.softmax_lanes(scratch.scores, L, history.bias == nullptr ? nullptr : history.bias + h * L,
-                    null_score_[h], inverse, weight, scratch.pairs);
+                    null_score_[h] * colder, inverse, weight, scratch.pairs);
     if (bf16_) {
       const size_t even = RoundUp(L, 2);
       p.lanes_bf16(history.values + h * dh * even, even, dh, even, scratch.pairs, scratch.pooled);

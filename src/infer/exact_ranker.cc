@@ -146,6 +146,10 @@ Result<std::unique_ptr<ExactRanker>> ExactRanker::Make(
   if (!(options.coverage > 0.0 && options.coverage <= 1.0)) {
     return InvalidArgument("not in (0, 1]", "coverage");
   }
+  for (const model::TaskSpec& task : ranker->config().schema.tasks) {
+    if (task.kind == model::TaskKind::kBinary) continue;
+    return InvalidArgument("bounds are known of probabilities only, not of values", task.name);
+  }
   auto impl = std::make_unique<Impl>();
   impl->k = options.k;
   impl->T = ranker->config().schema.tasks.size();

@@ -44,9 +44,9 @@ void LiveModel::CatchUp(const model::Ranker& trained, Replica* replica) const {
   ServingModel& model = *replica->model;
   replica->ranker->CopyRows(trained, replica->behind);
   if (replica->dense_behind) replica->ranker->CopyDense(trained);
-  if (model.compiled != nullptr && replica->dense_behind) {
+  if (replica->dense_behind) {
     model.compiled->WeightsChanged();
-  } else if (model.compiled != nullptr) {
+  } else {
     model.compiled->RowsChanged(replica->ranker->KeysOf(replica->behind));
   }
   for (auto& rows : replica->behind) rows.clear();

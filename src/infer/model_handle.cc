@@ -1,7 +1,5 @@
 #include "infer/model_handle.h"
 
-#include <algorithm>
-
 #include "base/log.h"
 
 namespace heed::infer {
@@ -28,24 +26,13 @@ std::shared_ptr<ServingModel> ServingModel::Make(std::string version,
     options.precision = kernels::Precision::kFp32;
     compiled = CompiledRanker::Compile(model->ranker, options);
   }
-  if (compiled.ok()) {
-    model->compiled = std::move(compiled).value();
-  } else {
-    spdlog::warn("model {} serves without its compiled form: {}", model->version,
-                 compiled.status().message());
-  }
+  model->compiled = std::move(compiled).value();
   return model;
 }
 
 Status ServingModel::Score(const model::Batch& batch, std::span<float> probabilities) const {
-  if (compiled != nullptr) {
-    thread_local Arena arena;
-    return compiled->Score(batch, &arena, probabilities);
-  }
-  model::Scores scores;
-  HEED_RETURN_IF_ERROR(ranker->Forward(batch, /*with_attention=*/false, &scores));
-  std::copy(scores.probabilities.begin(), scores.probabilities.end(), probabilities.begin());
-  return {};
+  thread_local Arena arena;
+  return compiled->Score(batch, &arena, probabilities);
 }
 
 }  // namespace heed::infer

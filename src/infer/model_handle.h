@@ -17,11 +17,10 @@ namespace heed::infer {
 struct ServingModel {
   std::string version;  // "hosts-000001"
   std::shared_ptr<const model::Ranker> ranker;
-  // The ranker compiled, with rows of its own cached; null when it has no compiled form.
+  // The ranker compiled, with rows of its own cached.
   std::unique_ptr<CompiledRanker> compiled;
 
-  // Compiles; int8 by the ranges the ranker carries, fp32 where it carries none, which is logged. A
-  // ranker without a compiled form serves through Ranker::Forward, which is logged, too.
+  // Compiles; int8 by the ranges the ranker carries, fp32 where it carries none, which is logged.
   static std::shared_ptr<ServingModel> Make(
       std::string version, std::shared_ptr<const model::Ranker> ranker,
       kernels::Precision precision = kernels::Precision::kFp32);

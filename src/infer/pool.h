@@ -42,13 +42,14 @@ struct History {
   size_t L = 0;
   const float* rows = nullptr;  // [L, stride]
   size_t stride = 0;
-  const float* extra = nullptr;        // rows + the column where Pool::token() begins
-  const float* log_age = nullptr;      // [L]
+  const float* extra = nullptr;                // rows + the column where Pool::token() begins
+  const float* log_age = nullptr;              // [L]
+  const float* inverse_temperature = nullptr;  // [H]; null: 1
   std::vector<Range>* seen = nullptr;  // unit in fp32, in calibration: of each layer's inputs
 
   // Set by Prepare.
   kernels::Bf16 *keys = nullptr, *values = nullptr;  // dot in bf16: [L, W], [W, L to 2]
-  float* bias = nullptr;         // the age's share of the scores, [H, L]; null: none
+  float* bias = nullptr;  // the age's share of the scores, by temperature, [H, L]; null: none
   uint8_t* tokens_u8 = nullptr;  // unit in int8: [L, Dt], round(token * scale + 128)
   float tokens_scale = 1.0f;
 };

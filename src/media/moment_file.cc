@@ -59,7 +59,7 @@ bool ReadValues(ByteReader* reader, const std::vector<std::optional<Feature>>& f
 
 }  // namespace
 
-std::string MomentToJson(const MomentRecord& moment) {
+std::string MomentToJson(const Moment& moment) {
   std::string out = R"({"v":1,"room":)";
   AppendJsonString(moment.room, &out);
   out += fmt::format(R"(,"epoch":{},"t":{},"wall_ms":{},"lag_ms":{},"mod":{{)", moment.epoch,
@@ -109,7 +109,7 @@ std::string MomentFileHeader() {
   return out;
 }
 
-void AppendMoment(const MomentRecord& moment, std::string* file) {
+void AppendMoment(const Moment& moment, std::string* file) {
   std::string record;
   ByteWriter writer(record);
   writer.String(moment.room);
@@ -164,8 +164,8 @@ Result<MomentFileReader> MomentFileReader::Open(std::string_view bytes) {
   return out;
 }
 
-Result<std::optional<MomentRecord>> MomentFileReader::Next() {
-  if (at_ == bytes_.size()) return std::optional<MomentRecord>();
+Result<std::optional<Moment>> MomentFileReader::Next() {
+  if (at_ == bytes_.size()) return std::optional<Moment>();
   const auto damaged = [&](const char* what) {
     return Corruption(fmt::format("moments: the record at byte {} {}", at_, what));
   };
@@ -176,7 +176,7 @@ Result<std::optional<MomentRecord>> MomentFileReader::Next() {
   if (!frame.ok()) return damaged("is cut off");
   if (Crc32(record) != sum) return damaged("has a bad checksum");
   ByteReader reader(record);
-  MomentRecord out;
+  Moment out;
   out.room = reader.String();
   out.epoch = static_cast<uint32_t>(reader.Varint());
   out.second = reader.Signed();
@@ -196,7 +196,7 @@ Result<std::optional<MomentRecord>> MomentFileReader::Next() {
   out.screen_text = reader.String();
   if (!reader.ok() || reader.remaining() != 0) return damaged("is not what its columns say");
   at_ += kFrameBytes + size;
-  return std::optional<MomentRecord>(std::move(out));
+  return std::optional<Moment>(std::move(out));
 }
 
 }  // namespace heed::media

@@ -8,17 +8,17 @@
 #include <vector>
 
 #include "base/status.h"
-#include "media/moment_record.h"
+#include "media/moment.h"
 
 namespace heed::media {
 
 // One line of JSON without a line end. What was not measured is null.
-std::string MomentToJson(const MomentRecord& moment);
+std::string MomentToJson(const Moment& moment);
 
 // The bytes before the first record: which columns the records have.
 std::string MomentFileHeader();
 // One record, to be appended to a file that begins with the header.
-void AppendMoment(const MomentRecord& moment, std::string* file);
+void AppendMoment(const Moment& moment, std::string* file);
 // What AppendMoment puts around a record: its length and checksum.
 void AppendFramed(std::string_view record, std::string* file);
 
@@ -31,7 +31,7 @@ class MomentFileReader {
 
   // Empty at the end. kCorruption, with the byte it begins at, for a damaged record or one cut off; those before it
   // have been read and are right.
-  Result<std::optional<MomentRecord>> Next();
+  Result<std::optional<Moment>> Next();
 
  private:
   std::string_view bytes_;

@@ -1,3 +1,5 @@
+#include "media/moment.h"
+
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 #include <simdjson.h>
@@ -17,7 +19,6 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "media/moment_file.h"
-#include "media/moment_record.h"
 #include "media/running_norm.h"
 
 namespace heed::media {
@@ -26,9 +27,9 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-MomentRecord Example(uint64_t seed) {
+Moment Example(uint64_t seed) {
   Random random(seed);
-  MomentRecord moment;
+  Moment moment;
   moment.room = "r\"1\\\n主播";
   moment.epoch = static_cast<uint32_t>(seed);
   moment.second = -3 + static_cast<int64_t>(seed);
@@ -47,7 +48,7 @@ MomentRecord Example(uint64_t seed) {
   return moment;
 }
 
-TEST(MomentRecord, FeaturesHaveNamesAndRanges) {
+TEST(Moment, FeaturesHaveNamesAndRanges) {
   std::set<std::string_view> names;
   for (const MomentFeatureInfo& info : Features()) {
     EXPECT_TRUE(names.insert(info.name).second) << info.name;
@@ -59,7 +60,7 @@ TEST(MomentRecord, FeaturesHaveNamesAndRanges) {
   EXPECT_FALSE(FeatureByName("vis.unknown"));
 }
 
-TEST(MomentRecord, OnlyNumbersEnter) {
+TEST(Moment, OnlyNumbersEnter) {
   MomentValues values;
   EXPECT_FALSE(values.Set(Feature::kMotion, kNan));
   EXPECT_FALSE(values.Set(Feature::kMotion, kInfinity));
@@ -72,10 +73,10 @@ TEST(MomentRecord, OnlyNumbersEnter) {
   EXPECT_EQ(values.Get(Feature::kMotion), 0.0f) << "a measured zero is a value";
 }
 
-TEST(MomentRecord, JsonSaysWhatItHolds) {
+TEST(Moment, JsonSaysWhatItHolds) {
   simdjson::dom::parser parser;
   for (uint64_t seed = 0; seed < 20; ++seed) {
-    const MomentRecord moment = Example(seed);
+    const Moment moment = Example(seed);
     const std::string line = MomentToJson(moment);
     EXPECT_EQ(line.find('\n'), line.npos);
     simdjson::dom::element json;
@@ -98,7 +99,7 @@ TEST(MomentRecord, JsonSaysWhatItHolds) {
                 moment.z.Get(info.feature).has_value());
     }
   }
-  MomentRecord odd;
+  Moment odd;
   odd.room = "\xff\x01";
   odd.of(Modality::kVoice).cover = std::numeric_limits<float>::quiet_NaN();
   simdjson::dom::element json;
@@ -133,7 +134,7 @@ TEST(MomentFile, TheWorkedExampleReads) {
   ASSERT_TRUE(reader.ok()) << reader.status().ToString();
   const auto next = reader.value().Next();
   ASSERT_TRUE(next.ok()) << next.status().ToString();
-  MomentRecord expected;
+  Moment expected;
   expected.room = "r";
   expected.epoch = 1;
   expected.second = 2;
@@ -202,10 +203,10 @@ RC_GTEST_PROP(MomentFile, DamageIsFoundAndNamed, ()) {
   }
   RC_ASSERT(reader.ok());
   // RC_ASSERT evaluates both sides of && and ||: values are only looked at where there are some.
-  const auto is = [](const Result<std::optional<MomentRecord>>& got, uint64_t seed) {
+  const auto is = [](const Result<std::optional<Moment>>& got, uint64_t seed) {
     return got.ok() && got.value() && *got.value() == Example(seed);
   };
-  const auto is_end = [](const Result<std::optional<MomentRecord>>& got) {
+  const auto is_end = [](const Result<std::optional<Moment>>& got) {
     return got.ok() && !got.value();
   };
   const auto first = reader.value().Next();
@@ -245,7 +246,7 @@ TEST(RunningNorm, IsAZValueThatOutliersDoNotMove) {
   RunningNorm norm;
   std::mt19937 random(5);
   std::normal_distribution<double> usual(100, 10);
-  MomentRecord moment;
+  Moment moment;
   for (int i = 0; i < 600; ++i) {
     moment.values = {};
     // A third is wild: mean and variance would be useless.
@@ -264,7 +265,7 @@ TEST(RunningNorm, IsAZValueThatOutliersDoNotMove) {
 
 TEST(RunningNorm, ForgetsWhatIsTenMinutesOldAndKeepsWithinItsLimits) {
   RunningNorm norm;
-  MomentRecord moment;
+  Moment moment;
   const auto z = [&](double value) {
     moment.values = {};
     moment.values.Set(Feature::kBrightness, value);

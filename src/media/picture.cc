@@ -63,7 +63,7 @@ void Put(MomentValues* values, Feature feature, const std::optional<double>& val
 
 }  // namespace
 
-void AddTo(const PictureSecond& second, MomentRecord* moment) {
+void AddTo(const PictureSecond& second, Moment* moment) {
   for (const MomentFeatureInfo& info : Features())
     if (const auto value = second.values.Get(info.feature))
       moment->values.Set(info.feature, *value);

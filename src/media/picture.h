@@ -13,7 +13,7 @@
 
 #include "base/status.h"
 #include "media/frames.h"
-#include "media/moment_record.h"
+#include "media/moment.h"
 
 namespace heed::media {
 
@@ -40,7 +40,7 @@ struct PictureSecond {
 };
 
 // Puts what was measured into the moment of the same second and epoch.
-void AddTo(const PictureSecond& second, MomentRecord* moment);
+void AddTo(const PictureSecond& second, Moment* moment);
 
 // Not thread-safe.
 class PictureExtractor {

@@ -60,7 +60,7 @@ BENCHMARK(BM_PictureSecond)
 void BM_RunningNorm(benchmark::State& state) {
   RunningNorm norm;
   Random random(1);
-  MomentRecord record;
+  Moment record;
   const auto draw = [&] {
     record.values = {};
     for (const MomentFeatureInfo& info : Features())

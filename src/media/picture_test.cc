@@ -253,7 +253,7 @@ TEST(Picture, WithoutItsFilesAModalityIsAbsent) {
 
 TEST(Picture, GoesIntoTheMomentOfItsSecond) {
   const auto seconds = Measured({Picture(kWidth, kHeight, uint8_t{77})});
-  MomentRecord moment;
+  Moment moment;
   moment.values.Set(FeatureOf(VoiceFeature::kLevel), -20);
   AddTo(seconds[0], &moment);
   EXPECT_EQ(moment.values.Get(FeatureOf(VoiceFeature::kLevel)), -20.0f);

@@ -25,7 +25,7 @@ MedianAndDeviation RobustSpread(const std::vector<float>& sorted) {
 RunningNorm::RunningNorm(const RunningNormConfig& config)
     : config_(config), series_(kFeatureCount) {}
 
-void RunningNorm::Apply(MomentRecord* moment) {
+void RunningNorm::Apply(Moment* moment) {
   ++records_;
   moment->z = {};
   for (const MomentFeatureInfo& info : Features()) {

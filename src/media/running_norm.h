@@ -8,7 +8,7 @@
 #include <deque>
 #include <vector>
 
-#include "media/moment_record.h"
+#include "media/moment.h"
 
 namespace heed::media {
 
@@ -25,7 +25,7 @@ class RunningNorm {
 
   // Sets moment->z from the seconds before this one, then remembers this one. Features that were not measured, or
   // have no past yet, get none. Records in order of time; another epoch is the same room.
-  void Apply(MomentRecord* moment);
+  void Apply(Moment* moment);
 
  private:
   struct Series {

@@ -110,7 +110,7 @@ class ScratchFolder {
 };
 
 inline bool RunShell(const std::string& command) {
-  return std::system((command + " >/dev/null 2>&1 </dev/null").c_str()) == 0;
+  return std::system(("( " + command + " ) >/dev/null 2>&1 </dev/null").c_str()) == 0;
 }
 
 inline std::string ReadText(const std::string& path) {

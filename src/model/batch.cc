@@ -103,9 +103,16 @@ Status Batch::Validate(const Schema& schema) const {
   }
   if (!labels.empty()) {
     HEED_RETURN_IF_ERROR(CheckSize(labels.size(), N * T, "labels"));
-    HEED_RETURN_IF_ERROR(CheckValues(labels, "labels", "0, 1 or NaN", [](float v) {
+    const auto fits = [](const TaskSpec& task, float v) {
+      if (task.kind == TaskKind::kValue) return std::isnan(v) || (Finite(v) && v >= 0.0f);
       return std::isnan(v) || v == 0.0f || v == 1.0f;
-    }));
+    };
+    for (size_t i = 0; i < labels.size(); ++i) {
+      if (fits(schema.tasks[i % T], labels[i])) continue;
+      return InvalidArgument("labels[" + std::to_string(i) + "]: " + std::to_string(labels[i]) +
+                                 " where 0, 1 or NaN belongs, or, of a value, a number, 0 or more",
+                             "labels");
+    }
   }
   if (!weights.empty()) {
     HEED_RETURN_IF_ERROR(CheckSize(weights.size(), weights.size() == N * T ? N * T : N, "weights"));

@@ -75,6 +75,12 @@ inline Batch RandomBatch(const Schema& schema, const BatchSize& size, Random& ra
       return random.Chance(0.1) ? std::numeric_limits<float>::quiet_NaN()
                                 : static_cast<float>(random.Chance(0.4));
     });
+    const size_t T = schema.tasks.size();
+    for (size_t i = 0; i < batch.labels.size(); ++i) {
+      const TaskSpec& task = schema.tasks[i % T];
+      if (task.kind == TaskKind::kBinary || std::isnan(batch.labels[i])) continue;
+      batch.labels[i] = static_cast<float>(random.Uniform(0.0, 4.0)) * task.huber_delta;
+    }
     fill(&batch.weights, batch.candidates, [&] { return static_cast<float>(random.Uniform()); });
   }
   return batch;

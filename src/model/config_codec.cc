@@ -5,9 +5,9 @@
 namespace heed::model {
 namespace {
 
-// Version 1 knows no families (families.h), version 2 no projection; a ranker is written in the
-// first that can say it.
-constexpr uint64_t kPlain = 1, kFamilies = 2, kProjected = 3;
+// Version 1 knows no families (families.h), version 2 no projection, version 3 no values; a ranker is
+// written in the first that can say it.
+constexpr uint64_t kPlain = 1, kFamilies = 2, kProjected = 3, kValues = 4;
 
 void WriteStrings(ByteWriter& out, const std::vector<std::string>& strings) {
   out.Varint(strings.size());
@@ -67,6 +67,9 @@ bool HasFamilies(const RankerConfig& config) {
 }
 
 uint64_t VersionOf(const RankerConfig& config) {
+  for (const TaskSpec& task : config.schema.tasks) {
+    if (task.kind != TaskKind::kBinary) return kValues;
+  }
   if (config.projection > 0) return kProjected;
   return HasFamilies(config) ? kFamilies : kPlain;
 }
@@ -119,6 +122,14 @@ std::string EncodeConfig(const RankerConfig& config) {
   out.Fixed(config.numeric_clip);
   if (version >= kFamilies) WriteFamilies(out, config);
   if (version >= kProjected) out.Varint(config.projection);
+  if (version >= kValues) {
+    for (const TaskSpec& task : schema.tasks) {
+      out.Fixed(static_cast<uint8_t>(task.kind));
+      if (task.kind == TaskKind::kBinary) continue;
+      out.Fixed(task.huber_delta);
+      out.String(task.given);
+    }
+  }
   return bytes;
 }
 
@@ -207,7 +218,7 @@ struct ConfigReader {
   RankerConfig Read() {
     RankerConfig config;
     const uint64_t version = in.Varint();
-    if (version < kPlain || version > kProjected) in.Fail();
+    if (version < kPlain || version > kValues) in.Fail();
     Schema& schema = config.schema;
     schema.fields.resize(Count());
     for (FieldSpec& field : schema.fields) {
@@ -248,6 +259,14 @@ struct ConfigReader {
     config.numeric_clip = in.Fixed<float>();
     if (version >= kFamilies) Families(&config);
     if (version >= kProjected) config.projection = Number();
+    if (version >= kValues) {
+      for (TaskSpec& task : schema.tasks) {
+        task.kind = Bool() ? TaskKind::kValue : TaskKind::kBinary;
+        if (task.kind == TaskKind::kBinary) continue;
+        task.huber_delta = in.Fixed<float>();
+        task.given = Text();
+      }
+    }
     if (version != VersionOf(config)) in.Fail();  // one way to write a config
     if (in.remaining() != 0) in.Fail();
     return config;

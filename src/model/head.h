@@ -33,8 +33,9 @@ class Head {
 
   void SetBias(const std::vector<float>& bias);  // one a task
   std::vector<nn::Parameter*> Parameters();
-  // The one layer of a shared head [Z, T]; none of experts.
-  const nn::Linear* shared() const { return levels_.empty() && !out_.empty() ? &out_[0] : nullptr; }
+  const std::vector<nn::ExpertLayer>& levels() const { return levels_; }
+  // One layer [Z, T] without levels, else one [width, 1] for each task.
+  const std::vector<nn::Linear>& outputs() const { return out_; }
 
  private:
   std::vector<nn::ConstMat> Inputs(nn::ConstMat z, const HeadTape& tape, size_t level) const;

@@ -196,7 +196,12 @@ Schema MakeProductSchema() {
        {"product", "category"},
        state::kMaxTouches},
       {"visits", {"host", "category", "outcome"}, {"product", "category"}, state::kMaxVisits}};
-  schema.tasks = {{"click", 1.0f, 1.0f}, {"cart", 1.0f, 3.0f}, {"order", 1.0f, 10.0f}};
+  // What an order of it brings, in cents: predicted, and in no score until a weight says so.
+  constexpr float kOrderDelta = 10'000.0f;
+  schema.tasks = {{"click", 1.0f, 1.0f},
+                  {"cart", 1.0f, 3.0f},
+                  {"order", 1.0f, 10.0f},
+                  {"order_value", 1.0f, 0.0f, TaskKind::kValue, kOrderDelta, "order"}};
   return schema;
 }
 

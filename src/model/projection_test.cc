@@ -124,7 +124,7 @@ TEST(Projection, IsTheSameByHand) {
                           .joined = {},
                           .fields = {}},
                          {}, &block, hidden.view());
-  net.head.shared()->Forward(hidden.view(), logits.view());
+  net.head.outputs()[0].Forward(hidden.view(), logits.view());
   ASSERT_EQ(work.logits.size(), logits.size());
   for (size_t i = 0; i < logits.size(); ++i) {
     EXPECT_NEAR(work.logits.data()[i], logits.data()[i], 1e-5f * (1 + std::abs(logits.data()[i])));

@@ -143,13 +143,10 @@ void Ranker::TrackChanges() {
   for (nn::EmbeddingTable& table : impl_->net.tables) table.TrackChanges(true);
 }
 
-std::string Ranker::SerializeIncrement(const IncrementLink& link) {
-  return EncodeIncrement(link, &impl_->net);
-}
+std::string Ranker::SerializeIncrement() { return EncodeIncrement(&impl_->net); }
 
-Result<std::unique_ptr<Ranker>> Ranker::WithIncrement(std::string_view bytes,
-                                                      const IncrementLink& link) const {
-  HEED_ASSIGN_OR_RETURN(const std::unique_ptr<Net> net, ApplyIncrement(bytes, link, impl_->net));
+Result<std::unique_ptr<Ranker>> Ranker::WithIncrement(std::string_view bytes) const {
+  HEED_ASSIGN_OR_RETURN(const std::unique_ptr<Net> net, ApplyIncrement(bytes, impl_->net));
   return Of(*net);
 }
 
@@ -167,13 +164,9 @@ Status Ranker::Forward(const Batch& batch, bool with_attention, Scores* scores) 
   net.Resolve(batch, work.get());
   net.Forward(batch, {}, work.get());
   const nn::Matrix& logits = work->logits;
-  const size_t T = logits.cols();
   scores->logits.assign(logits.data(), logits.data() + logits.size());
-  scores->probabilities.resize(logits.size());
-  for (size_t i = 0; i < logits.size(); ++i) {
-    scores->probabilities[i] = nn::Sigmoid(net.calibration_scale[i % T] * scores->logits[i] +
-                                           net.calibration_shift[i % T]);
-  }
+  scores->probabilities = scores->logits;
+  net.Outcomes(scores->probabilities.data(), logits.rows());
   scores->attention.clear();
   if (with_attention) {
     for (size_t s = 0; s < work->sequences.size(); ++s) {
@@ -307,9 +300,9 @@ void Ranker::SetClock(uint32_t now) {
   for (nn::EmbeddingTable& table : impl_->net.tables) table.SetClock(now);
 }
 
-size_t Ranker::ExpireRows(uint32_t oldest) {
-  size_t rows = 0;
-  for (nn::EmbeddingTable& table : impl_->net.tables) rows += table.Expire(oldest);
+TableRows Ranker::ExpireRows(uint32_t oldest) {
+  TableRows rows;
+  for (nn::EmbeddingTable& table : impl_->net.tables) rows.push_back(table.Expire(oldest));
   return rows;
 }
 
@@ -360,6 +353,19 @@ std::unique_ptr<Ranker> Ranker::Copy() const {
   copy->impl_->rate_scale = impl_->rate_scale;
   copy->impl_->counting = impl_->counting;
   return copy;
+}
+
+std::unique_ptr<Ranker> Ranker::CopyInPlaceOf(const Ranker& replaced) {
+  std::unique_ptr<Ranker> copy = Copy();
+  std::vector<nn::EmbeddingTable>& tables = impl_->net.tables;
+  for (size_t i = 0; i < tables.size(); ++i) {
+    copy->impl_->net.tables[i].TakePlaceOf(replaced.impl_->net.tables[i], &tables[i]);
+  }
+  return copy;
+}
+
+void Ranker::ForgetCopies() {
+  for (nn::EmbeddingTable& table : impl_->net.tables) table.ForgetCopies();
 }
 
 std::unique_ptr<Ranker> Ranker::CopyToServe() const {

@@ -78,7 +78,7 @@ struct Attention {  // of one sequence
 
 struct Scores {
   std::vector<float> logits;         // [N, T]
-  std::vector<float> probabilities;  // [N, T], calibrated
+  std::vector<float> probabilities;  // [N, T], calibrated; of values what is expected of them
   std::vector<Attention> attention;  // one per sequence when asked for
 };
 
@@ -99,11 +99,6 @@ struct StepRecord {
   std::vector<Rows> tables;
 };
 
-struct IncrementLink {
-  uint64_t number = 1;   // 1 follows the whole ranker, n + 1 follows n
-  uint64_t follows = 0;  // the checksum of that file: its last four bytes
-};
-
 class Ranker {
  public:
   static Result<std::unique_ptr<Ranker>> Create(const RankerConfig& config, uint64_t seed);
@@ -116,9 +111,8 @@ class Ranker {
   // What changed since the last increment or, before the first, since TrackChanges: of tables only the
   // rows. model/checkpoint_chain.h keeps such files.
   void TrackChanges();
-  std::string SerializeIncrement(const IncrementLink& link);
-  Result<std::unique_ptr<Ranker>> WithIncrement(std::string_view bytes,
-                                                const IncrementLink& link) const;
+  std::string SerializeIncrement();
+  Result<std::unique_ptr<Ranker>> WithIncrement(std::string_view bytes) const;
   ~Ranker();
 
   const RankerConfig& config() const;
@@ -155,9 +149,10 @@ class Ranker {
   void SetThreads(size_t threads);
   // Multiplies the rates of later steps (schedules).
   void SetRateScale(float scale);
-  // Expiry of rows that were not counted for long (EmbeddingTable::SetClock, Expire), in all tables.
+  // Expiry of rows that were not counted for long (EmbeddingTable::SetClock, Expire), in all tables. The
+  // rows that went.
   void SetClock(uint32_t now);
-  size_t ExpireRows(uint32_t oldest);
+  TableRows ExpireRows(uint32_t oldest);
   // Per task, p = sigmoid(scale * logit + shift): Platt, fitted on held-out rows by train/.
   void SetCalibration(const std::vector<float>& scale, const std::vector<float>& shift);
 
@@ -171,6 +166,11 @@ class Ranker {
   void MoveTowards(const Ranker& other, float keep);
   // A deep copy of weights, tables and optimiser state, for early stopping and averaging.
   std::unique_ptr<Ranker> Copy() const;
+  // A copy that takes the place of `replaced`, the one that did so before, in increments, too: changed is what
+  // had changed in that, and what changed here since it was made. Both track their changes.
+  std::unique_ptr<Ranker> CopyInPlaceOf(const Ranker& replaced);
+  // How `replaced` differs from this one is not known: the next to take its place has changed in every row.
+  void ForgetCopies();
   // Weights and tables alone, a third of the memory: a copy to serve, which cannot be trained or
   // saved, and follows this ranker by CopyRows and CopyDense.
   std::unique_ptr<Ranker> CopyToServe() const;

@@ -314,6 +314,21 @@ void Net::BackwardArrange(const Batch& batch, Workspace* work) const {
   }
 }
 
+double Net::Loss(const Batch& batch, ConstMat logits, Mat d_logits) const {
+  const std::vector<TaskSpec>& tasks = config.schema.tasks;
+  std::vector<float> weights;
+  for (const TaskSpec& task : tasks) {
+    weights.push_back(task.kind == TaskKind::kBinary ? task.loss_weight : 0.0f);
+  }
+  double loss = nn::BceWithLogits(logits, batch.labels, batch.weights, weights, d_logits);
+  for (size_t t = 0; t < tasks.size(); ++t) {
+    if (tasks[t].kind == TaskKind::kBinary) continue;
+    loss += nn::HuberOfUnits(logits, t, tasks[t].huber_delta, batch.labels, batch.weights,
+                             tasks[t].loss_weight, d_logits);
+  }
+  return loss;
+}
+
 double Net::Backward(const Batch& batch, Workspace* work, const nn::Update* now,
                      const LogitLoss* own_loss) {
   for (nn::Parameter* p : Parameters()) p->grad.Fill(0.0f);
@@ -323,17 +338,13 @@ double Net::Backward(const Batch& batch, Workspace* work, const nn::Update* now,
   }
   work->squares_now = 0.0;
   const size_t N = batch.candidates;
-  std::vector<float> task_weights;
-  for (const TaskSpec& task : config.schema.tasks) task_weights.push_back(task.loss_weight);
   const Mat d_logits = [&] {
-    work->d_logits.Resize(N, task_weights.size());
+    work->d_logits.Resize(N, config.schema.tasks.size());
     return work->d_logits.view();
   }();
-  const double loss = own_loss != nullptr
-                          ? (*own_loss)({work->logits.data(), work->logits.size()},
-                                        {d_logits.data, N * d_logits.cols})
-                          : nn::BceWithLogits(work->logits.view(), batch.labels, batch.weights,
-                                              task_weights, d_logits);
+  const double loss = own_loss != nullptr ? (*own_loss)({work->logits.data(), work->logits.size()},
+                                                        {d_logits.data, N * d_logits.cols})
+                                          : Loss(batch, work->logits.view(), d_logits);
   nn::ChainBackward(layout.links, work->logits.view(), work->conditional.view(), d_logits);
   if (config.wide) BackwardWide(batch, d_logits, work);
   work->d_outputs.Resize(N, layout.output_width);

@@ -195,9 +195,8 @@ Result<std::unique_ptr<Net>> DecodeNet(std::string_view bytes) {
   return net;
 }
 
-std::string EncodeIncrement(const IncrementLink& link, Net* net) {
+std::string EncodeIncrement(Net* net) {
   nn::TensorWriter out;
-  out.Uint64s("increment", std::vector<uint64_t>{link.number, link.follows});
   WriteDense(*net, &out);
   for (size_t i = 0; i < net->tables.size(); ++i) {
     nn::EmbeddingTable& table = net->tables[i];
@@ -213,14 +212,10 @@ std::string EncodeIncrement(const IncrementLink& link, Net* net) {
   return out.Finish();
 }
 
-Result<std::unique_ptr<Net>> ApplyIncrement(std::string_view bytes, const IncrementLink& link,
-                                            const Net& before) {
+Result<std::unique_ptr<Net>> ApplyIncrement(std::string_view bytes, const Net& before) {
   HEED_ASSIGN_OR_RETURN(const nn::TensorReader in, nn::TensorReader::Open(bytes));
-  HEED_ASSIGN_OR_RETURN(const auto found, in.Uint64s("increment"));
-  if (found.size() != 2 || found[0] != link.number) return Corruption("increment: another number");
-  if (found[1] != link.follows) return Corruption("increment: it follows another file");
   auto next = std::make_unique<Net>(before);
-  size_t tensors = 1;
+  size_t tensors = 0;
   HEED_RETURN_IF_ERROR(ReadDense(in, &tensors, next.get()));
   for (size_t i = 0; i < next->tables.size(); ++i) {
     nn::EmbeddingTable::Change change;

@@ -15,9 +15,8 @@ Result<std::unique_ptr<Net>> DecodeNet(std::string_view bytes);
 
 // What a ranker's tables changed since they were last asked (EmbeddingTable::TrackChanges, TakeChanged),
 // and all of its dense part. docs/formats/checkpoints.md.
-std::string EncodeIncrement(const IncrementLink& link, Net* net);
+std::string EncodeIncrement(Net* net);
 // Never trusts `bytes`. Of the net as it was at the file before it makes the net that was written.
-Result<std::unique_ptr<Net>> ApplyIncrement(std::string_view bytes, const IncrementLink& link,
-                                            const Net& before);
+Result<std::unique_ptr<Net>> ApplyIncrement(std::string_view bytes, const Net& before);
 
 }  // namespace heed::model

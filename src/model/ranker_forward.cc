@@ -4,6 +4,7 @@
 #include "base/team.h"
 #include "kernels/table.h"
 #include "model/ranker_net.h"
+#include "nn/loss.h"
 
 namespace heed::model {
 
@@ -194,6 +195,21 @@ void Net::SetTaskBias(const std::vector<float>& log_odds) {
     bias[link.task] = static_cast<float>(std::log(p / (1.0 - p)));
   }
   head.SetBias(bias);
+}
+
+void Net::Outcomes(float* logits, size_t n) const {
+  const std::vector<TaskSpec>& tasks = config.schema.tasks;
+  const size_t T = tasks.size();
+  for (float* row = logits; row != logits + n * T; row += T) {
+    for (size_t t = 0; t < T; ++t) {
+      const float z = calibration_scale[t] * row[t] + calibration_shift[t];
+      row[t] = tasks[t].kind == TaskKind::kBinary ? nn::Sigmoid(z)
+                                                  : tasks[t].huber_delta * std::max(z, 0.0f);
+    }
+    for (size_t t = 0; t < T; ++t) {
+      if (layout.given[t] < T) row[t] *= row[layout.given[t]];
+    }
+  }
 }
 
 std::vector<const nn::Parameter*> Net::Parameters() const {

@@ -15,11 +15,8 @@ constexpr Pass kPass{.phase = nn::Phase::kTrain};
 
 double LossOf(const Net& net, const Batch& batch, Workspace* work) {
   net.Forward(batch, kPass, work);
-  std::vector<float> task_weights;
-  for (const TaskSpec& task : net.config.schema.tasks) task_weights.push_back(task.loss_weight);
-  nn::Matrix d(batch.candidates, task_weights.size());
-  return nn::BceWithLogits(work->logits.view(), batch.labels, batch.weights, task_weights,
-                           d.view());
+  nn::Matrix d(batch.candidates, net.config.schema.tasks.size());
+  return net.Loss(batch, work->logits.view(), d.view());
 }
 
 // Central difference of the loss by one weight. The step is large because the forward pass is in
@@ -110,6 +107,13 @@ TEST(RankerGradient, ManyCandidatesARequest) { CheckGradient(SmallConfig(), 9); 
 TEST(RankerGradient, Wide) {
   RankerConfig config = SmallConfig();
   config.wide = true;
+  CheckGradient(config, 3);
+}
+
+TEST(RankerGradient, Values) {
+  RankerConfig config = SmallConfig();
+  config.wide = true;
+  config.schema.tasks.push_back({"amount", 0.7f, 1.0f, TaskKind::kValue, 2.5f, "order"});
   CheckGradient(config, 3);
 }
 

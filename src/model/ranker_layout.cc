@@ -87,6 +87,11 @@ Status ValidateLinks(const RankerConfig& config) {
                                "links");
       }
     }
+    for (const TaskSpec& task : config.schema.tasks) {
+      if (task.kind == TaskKind::kBinary || (task.name != link.task && task.name != link.given))
+        continue;
+      return InvalidArgument("links '" + task.name + "', which is no probability", "links");
+    }
     // Its probability must be final when a later link reads it, and nothing follows from itself.
     if (link.task == link.given || Contains(linked, link.task)) {
       return InvalidArgument(
@@ -277,6 +282,7 @@ Layout::Layout(const RankerConfig& config) {
                                     [&](const TaskSpec& task) { return task.name == name; });
     return static_cast<size_t>(found - schema.tasks.begin());
   };
+  for (const TaskSpec& task : config.schema.tasks) given.push_back(task_of(task.given));
   for (const LinkConfig& link : config.links) {
     links.push_back({task_of(link.task), task_of(link.given)});
   }

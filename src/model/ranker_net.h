@@ -59,6 +59,7 @@ struct Layout {
   std::vector<size_t> outputs;  // of the blocks, one after the other
   size_t output_width = 0;      // of all
   std::vector<nn::ChainLink> links;
+  std::vector<size_t> given;  // [T]: the task that a value is given, or T
 
   explicit Layout(const RankerConfig& config);
   uint64_t DenseCount(const RankerConfig& config) const;  // numbers in dense parameters
@@ -120,6 +121,11 @@ class Net {
   // With `loss`, that one instead of the batch's labels and weights.
   double Backward(const Batch& batch, Workspace* work, const nn::Update* now = nullptr,
                   const LogitLoss* loss = nullptr);
+  // What Backward takes without `loss`: of the batch's labels, given its logits, with the gradient in them.
+  double Loss(const Batch& batch, nn::ConstMat logits, nn::Mat d_logits) const;
+  // What is served of logits [N, T], n T numbers in place: probabilities, and values in units of their
+  // labels, none below 0, times the probability of what they are given.
+  void Outcomes(float* logits, size_t n) const;
   // After a training step that counts: running statistics follow the batch's.
   void Track(const Workspace& work);
   // After an update: what must not be negative is not.

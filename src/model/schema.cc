@@ -55,6 +55,19 @@ Status Schema::Validate() const {
     if (!numbers) {
       return InvalidArgument("task with a weight or value that is no number", task.name);
     }
+    if (task.kind == TaskKind::kBinary) {
+      if (task.given.empty() && task.huber_delta == 1.0f) continue;
+      return InvalidArgument("probability with a delta or a condition of values", task.name);
+    }
+    if (!std::isfinite(task.huber_delta) || task.huber_delta <= 0.0f) {
+      return InvalidArgument("value whose huber_delta is not a number above 0", task.name);
+    }
+    const bool known = std::any_of(tasks.begin(), tasks.end(), [&](const TaskSpec& other) {
+      return other.name == task.given && other.kind == TaskKind::kBinary;
+    });
+    if (!task.given.empty() && !known) {
+      return InvalidArgument("value of '" + task.given + "', which is no probability", task.name);
+    }
   }
   return {};
 }

@@ -34,10 +34,19 @@ struct SequenceSpec {  // history, attended by the candidate
   bool operator==(const SequenceSpec&) const = default;
 };
 
-struct TaskSpec {  // one output, a probability
+enum class TaskKind : uint8_t { kBinary, kValue };
+
+// One output: a probability, or what an outcome is worth when it comes.
+struct TaskSpec {
   std::string name;
   float loss_weight = 1.0f;
-  float value = 1.0f;  // in the served score: sum of value * p
+  float value = 1.0f;  // in the served score: sum of value * output
+  TaskKind kind = TaskKind::kBinary;
+  // Of a value, in units of its labels: beyond it Huber's loss is linear. Also the unit in which the head
+  // predicts, so that no label has a gradient above loss_weight, as none of a probability has.
+  float huber_delta = 1.0f;
+  // The task that a value is the value of: it is served as p(given) E[value | given]. "": as E[value].
+  std::string given;
   bool operator==(const TaskSpec&) const = default;
 };
 

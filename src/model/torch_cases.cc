@@ -68,7 +68,9 @@ Status PutCase(const std::string& name, const RankerConfig& config, OptimizerCon
   }
   ranker->SetCounting(false);
   ranker->SetNumericScaling({0.1f, -0.2f, 0.3f}, {1.5f, 0.5f, 1.0f});
-  ranker->SetTaskBias({-0.5f, -1.0f});
+  std::vector<float> bias = {-0.5f, -1.0f, 0.7f};
+  bias.resize(config.schema.tasks.size());
+  ranker->SetTaskBias(bias);
   const std::string before = ranker->Serialize();
   out->Bytes(name + "/before", before);
   nn::TensorWriter gradients;
@@ -102,6 +104,9 @@ Status WriteAll(const std::string& path) {
   HEED_RETURN_IF_ERROR(PutCase("single adam", config, Kind::kAdam, 1, &out));
   HEED_RETURN_IF_ERROR(PutCase("many adam wide", wide, Kind::kAdam, 8, &out));
   HEED_RETURN_IF_ERROR(PutCase("single adagrad", config, Kind::kAdagrad, 1, &out));
+  RankerConfig valued = wide;
+  valued.schema.tasks.push_back({"amount", 0.7f, 1.0f, TaskKind::kValue, 2.5f, "order"});
+  HEED_RETURN_IF_ERROR(PutCase("many adam valued", valued, Kind::kAdam, 8, &out));
   config.projection = wide.projection = 6;
   HEED_RETURN_IF_ERROR(PutCase("projection dot", config, Kind::kAdam, 8, &out));
   wide.pool = {.kind = PoolKind::kDin, .hidden = {5, 3}, .activation = nn::ActivationKind::kPRelu};

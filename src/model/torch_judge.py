@@ -18,7 +18,7 @@ import tensors  # noqa: E402
 torch.set_num_threads(1)  # tiny tensors: threads only wait for each other
 F64 = torch.float64
 D, HEADS, WIDTH, TASKS, HIDDEN = 4, 2, 6, 2, 2
-TASK_WEIGHTS = [1.0, 0.5]
+TASK_WEIGHTS, VALUE_WEIGHT, VALUE_DELTA = [1.0, 0.5], 0.7, 2.5
 TABLES = ["user", "item", "hour", "host", "feedback"]
 REQUEST_FIELDS, CANDIDATE_FIELDS = ["user", "hour"], ["item", "host"]
 # numerics in schema order: price (candidate), activity (request), stock (candidate)
@@ -139,7 +139,14 @@ class Ranker:
         each = torch.nn.functional.binary_cross_entropy_with_logits(
             z, torch.where(known, y, torch.zeros_like(y)), reduction="none")
         weights = torch.tensor(b["weights"])
-        return (each * known * torch.tensor(TASK_WEIGHTS) * weights[:, None]).sum() / weights.sum()
+        task_weights = TASK_WEIGHTS
+        if z.shape[1] > 2:  # a value: Huber's loss of the amounts themselves, in units of delta squared
+            amount = torch.where(known[:, 2], y[:, 2], torch.zeros_like(y[:, 2]))
+            huber = torch.nn.functional.huber_loss(z[:, 2] * VALUE_DELTA, amount.to(z.dtype), reduction="none",
+                                                   delta=VALUE_DELTA) / VALUE_DELTA ** 2
+            each = torch.cat([each[:, :2], huber[:, None]], 1)
+            task_weights = TASK_WEIGHTS + [VALUE_WEIGHT]
+        return (each * known * torch.tensor(task_weights) * weights[:, None]).sum() / weights.sum()
 
 
 class Optimizer:
@@ -216,7 +223,7 @@ def main():
     for name, array in tensors.run(sys.argv[1]).items():
         case, _, part = name.partition("/")
         cases.setdefault(case, {})[part] = array
-    assert len(cases) == 6, sorted(cases)
+    assert len(cases) == 7, sorted(cases)
     judge = tensors.Judge(1e-5)
     for name, case in cases.items():
         judge_case(name, case, judge)

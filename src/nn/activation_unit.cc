@@ -52,6 +52,8 @@ void ActivationUnit::ClampDecay() {
 }
 
 void ActivationUnit::Track(const ActivationUnitTape& tape) {
+  if (tape.rows_form)
+    return;  // only of bends without averages: nothing to track, and no tapes of them
   for (size_t i = 0; i < bends.size(); ++i) bends[i].Track(tape.bends[i]);
 }
 

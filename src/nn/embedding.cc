@@ -140,7 +140,7 @@ void EmbeddingTable::Resize(size_t rows) {
   if (!moment2_.empty()) moment2_.resize(values_.size(), 0.0f);
   if (!squares_.empty()) squares_.resize(rows, 0.0f);
   if (!counted_at_.empty()) counted_at_.resize(rows, now_);
-  if (!changed_.empty()) changed_.resize(rows, 1);
+  if (!changed_.empty()) changed_.resize(rows, kChanged);
 }
 
 uint32_t EmbeddingTable::Admit(uint64_t key) {
@@ -277,7 +277,8 @@ double EmbeddingTable::ApplyAt(const Update& update, const uint32_t* rows, size_
                                const uint32_t* index, size_t n, const float* g, size_t g_stride,
                                kernels::RowFetch* next) {
   const size_t width = shape_.width;
-  for (size_t i = 0; i < n && !changed_.empty(); ++i) changed_[rows[index[i] * row_step]] = 1;
+  for (size_t i = 0; i < n && !changed_.empty(); ++i)
+    changed_[rows[index[i] * row_step]] = kChanged;
   if (update.rule == Rule::kAdagrad) {
     return kernels::ActiveHistory().adagrad_rows(values_.data(), squares_.data(), rows, row_step,
                                                  index, n, width, g, g_stride, update.rate,
@@ -308,7 +309,7 @@ void EmbeddingTable::MoveTowards(const EmbeddingTable& other, float keep) {
               values_.begin() + static_cast<ptrdiff_t>(known));
     if (!row_keys_.empty()) row_keys_ = keys();
   }
-  std::fill(changed_.begin(), changed_.end(), uint8_t{1});
+  std::fill(changed_.begin(), changed_.end(), kChanged);
   k.scale(keep, values_.data(), known);
   k.axpy(1.0f - keep, other.values_.data(), values_.data(), known);
 }
@@ -378,14 +379,13 @@ std::vector<uint64_t> EmbeddingTable::keys() const {
 }
 
 void EmbeddingTable::SetClock(uint32_t now) {
-  assert(counted_at_.empty() || now >= now_);
-  now_ = now;
+  now_ = counted_at_.empty() ? now : std::max(now, now_);
   if (!counted_at_.empty()) return;
   counted_at_.assign(rows_, now);
-  std::fill(changed_.begin(), changed_.end(), uint8_t{1});
+  std::fill(changed_.begin(), changed_.end(), kChanged);
 }
 
-size_t EmbeddingTable::Expire(uint32_t oldest) {
+std::vector<uint32_t> EmbeddingTable::Expire(uint32_t oldest) {
   assert(!counted_at_.empty());
   const size_t before = free_.size();
   map_.RemoveIf([&](const KeyMap::Entry& entry) {
@@ -406,21 +406,44 @@ size_t EmbeddingTable::Expire(uint32_t oldest) {
     clear(&squares_, 1);
     counted_at_[row] = 0;
     if (!row_keys_.empty()) row_keys_[row] = 0;
-    if (!changed_.empty()) changed_[row] = 1;
+    if (!changed_.empty()) changed_[row] = kChanged;
   }
+  std::vector<uint32_t> expired(free_.begin() + static_cast<ptrdiff_t>(before), free_.end());
+  std::sort(expired.begin(), expired.end(), std::greater<>());
   std::sort(free_.begin(), free_.end(), std::greater<>());
-  return free_.size() - before;
+  return expired;
 }
 
-void EmbeddingTable::TrackChanges(bool track) { changed_.assign(track ? rows_ : 0, 0); }
+void EmbeddingTable::TrackChanges(bool track) {
+  if (track && !changed_.empty()) {
+    (void)TakeChanged();
+  } else {
+    changed_.assign(track ? rows_ : 0, 0);
+  }
+}
 
 std::vector<uint32_t> EmbeddingTable::TakeChanged() {
   std::vector<uint32_t> rows;
   for (uint32_t row = 0; row < changed_.size(); ++row) {
-    if (changed_[row] != 0) rows.push_back(row);
+    if ((changed_[row] & kUntaken) == 0) continue;
+    rows.push_back(row);
+    changed_[row] &= static_cast<uint8_t>(~kUntaken);
   }
-  std::fill(changed_.begin(), changed_.end(), uint8_t{0});
   return rows;
+}
+
+void EmbeddingTable::TakePlaceOf(const EmbeddingTable& replaced, EmbeddingTable* original) {
+  assert(changed_.size() == rows_ && original->changed_.size() == rows_);
+  for (size_t row = 0; row < rows_; ++row) {
+    const bool changed = row >= replaced.rows_ || (replaced.changed_[row] & kUntaken) != 0 ||
+                         (original->changed_[row] & kUncopied) != 0;
+    changed_[row] = changed ? kUntaken : 0;
+    original->changed_[row] &= static_cast<uint8_t>(~kUncopied);
+  }
+}
+
+void EmbeddingTable::ForgetCopies() {
+  for (uint8_t& changed : changed_) changed |= kUncopied;
 }
 
 EmbeddingTable::Change EmbeddingTable::ChangeOf(std::vector<uint32_t> rows) const {
@@ -430,7 +453,7 @@ EmbeddingTable::Change EmbeddingTable::ChangeOf(std::vector<uint32_t> rows) cons
                 .ages = !counted_at_.empty(),
                 .rows = std::move(rows),
                 .now = {}};
-  const std::vector<uint64_t> all_keys = keys();
+  const std::vector<uint64_t> all_keys = row_keys_.empty() ? keys() : row_keys_;
   const auto take = [&](const Floats& from, size_t n, Floats* to) {
     if (from.empty()) return;
     to->resize(change.rows.size() * n);
@@ -534,7 +557,7 @@ Status EmbeddingTable::Restore(Stored stored) {
   squares_ = std::move(stored.squares);
   counted_at_ = std::move(stored.counted_at);
   now_ = counted_at_.empty() ? 0 : *std::max_element(counted_at_.begin(), counted_at_.end());
-  changed_.assign(changed_.empty() ? 0 : rows_, 1);
+  changed_.assign(changed_.empty() ? 0 : rows_, kChanged);
   if (!row_keys_.empty()) row_keys_ = keys();
   return {};
 }

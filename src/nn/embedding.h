@@ -182,17 +182,23 @@ class EmbeddingTable {
   void DropState();
 
   // Expiry by age. From the first call on the table knows when each row was last counted, in whatever the
-  // caller counts time by (steps, minutes of the events); `now` never falls.
+  // caller counts time by (steps, minutes of the events); it never falls, whatever `now` is.
   void SetClock(uint32_t now);
   // Rows last counted before `oldest` give their places to keys that come after, the lowest first: their
   // keys are as if never seen. So are all keys still waiting: who is to be admitted must reach its count
-  // between two calls. Returns how many rows went. Needs a clock.
-  size_t Expire(uint32_t oldest);
+  // between two calls. Returns the rows that went, descending. Needs a clock.
+  std::vector<uint32_t> Expire(uint32_t oldest);
 
   // Which rows change, in whatever way, the admitted and the expired included. TakeChanged gives those of
   // the time since tracking began or since the last call, ascending.
   void TrackChanges(bool track);
   std::vector<uint32_t> TakeChanged();
+  // Of a copy of `original` that is to take the place of `replaced`, the copy of it that did so before: what
+  // TakeChanged gives is what it would have given of `replaced`, and what has changed in `original` since
+  // that was made. All three are tracked.
+  void TakePlaceOf(const EmbeddingTable& replaced, EmbeddingTable* original);
+  // What copies there are of this table is not known: the next to take a place has changed in every row.
+  void ForgetCopies();
 
   // For files: keys by row (0 for the first two and for places that wait for a key), and the counts of
   // keys still waiting.
@@ -240,8 +246,11 @@ class EmbeddingTable {
   void Counted(uint32_t row) {
     // Several threads may meet a row; each writes the same.
     std::atomic_ref(counted_at_[row]).store(now_, std::memory_order_relaxed);
-    if (!changed_.empty()) std::atomic_ref(changed_[row]).store(1, std::memory_order_relaxed);
+    if (!changed_.empty())
+      std::atomic_ref(changed_[row]).store(kChanged, std::memory_order_relaxed);
   }
+  // Of changed_: for TakeChanged, and for TakePlaceOf.
+  static constexpr uint8_t kUntaken = 1, kUncopied = 2, kChanged = kUntaken | kUncopied;
 
   TableShape shape_;
   KeyMap map_;

@@ -49,17 +49,16 @@ class ExpertLayer {
 
   std::vector<Parameter*> Parameters();
   const ExpertShape& shape() const { return shape_; }
-
-  std::vector<Linear> experts;   // S shared, then P of each task
-  std::vector<Parameter> gates;  // [I, M] each: one a task, then the shared one
-
- private:
   size_t SideOf(size_t expert) const {  // whose input it reads
     return expert < shape_.shared ? shape_.tasks : (expert - shape_.shared) / shape_.own;
   }
   // The experts that gate g chooses among.
   std::vector<size_t> ChoiceOf(size_t gate) const;
 
+  std::vector<Linear> experts;   // S shared, then P of each task
+  std::vector<Parameter> gates;  // [I, M] each: one a task, then the shared one
+
+ private:
   ExpertShape shape_;
 };
 

@@ -1,4 +1,4 @@
-// Binary cross-entropy on logits, for several tasks at once.
+// Losses of logits and of values, for several tasks at once.
 #pragma once
 
 #include <span>
@@ -16,5 +16,15 @@ float Sigmoid(float z);
 // empty: all 1; when they sum to 0 the loss and its gradient are 0. Sets d_logits [N, T]. Summed in double, in row order.
 double BceWithLogits(ConstMat logits, std::span<const float> labels, std::span<const float> weights,
                      std::span<const float> task_weights, Mat d_logits);
+
+// Huber's loss of one column of the same samples: h(z - y / delta) with h(r) = r^2 / 2 up to |r| = 1 and
+// |r| - 1/2 beyond, that is Huber's of y itself with that delta, over delta^2. Labels, weights and their mean
+// as above, so a label that is NaN adds nothing. Sets d_logits[:, task].
+double HuberOfUnits(ConstMat logits, size_t task, float delta, std::span<const float> labels,
+                    std::span<const float> weights, float task_weight, Mat d_logits);
+
+// h and its slope.
+double Huber(double r);
+double HuberSlope(double r);
 
 }  // namespace heed::nn

@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 
+#include "base/checksum.h"
 #include "nn/attention_for_test.h"
 #include "nn/embedding.h"
 #include "nn/linear.h"
@@ -350,6 +351,20 @@ TEST(TensorFile, WorkedExample) {
       "hi\x14\xb7\xbd\xd8",
       20);
   EXPECT_EQ(out.Finish(), want);
+}
+
+// One content, one spelling: a vector told as a matrix of one row would be written back otherwise.
+TEST(TensorFile, VectorsHaveOneDimension) {
+  std::string bytes(
+      "HEEDTNS1\x01\x01"
+      "b\x04\x02\x01\x02"
+      "hi",
+      17);
+  const uint32_t sum = Crc32(bytes);
+  bytes.append(reinterpret_cast<const char*>(&sum), sizeof(sum));
+  const auto in = TensorReader::Open(bytes);
+  ASSERT_TRUE(in.ok());
+  EXPECT_EQ(in.value().Bytes("b").status().code(), Code::kCorruption);
 }
 
 }  // namespace

@@ -22,6 +22,8 @@ class Temperature {
 
   // context [B, C] -> inverse [B, H], set.
   void Forward(ConstMat context, Mat inverse) const;
+  // Of one row; takes no memory.
+  void ForwardRow(const float* context, float* inverse) const;
   // d_inverse [B, H] becomes the gradient of the linear part, in place; adds to d_context [B, C].
   void Backward(ConstMat context, ConstMat inverse, Mat d_inverse, Mat d_context);
 

@@ -123,6 +123,13 @@ Result<const TensorReader::Entry*> TensorReader::Find(const std::string& name,
   return &found->second;
 }
 
+Result<const TensorReader::Entry*> TensorReader::FindVector(const std::string& name,
+                                                            TensorType type) const {
+  HEED_ASSIGN_OR_RETURN(const Entry* const entry, Find(name, type));
+  if (entry->dims.size() != 1) return Corruption("tensor file: wrong shape of " + name);
+  return entry;
+}
+
 Status TensorReader::Floats(const std::string& name, const std::vector<uint64_t>& dims,
                             std::span<float> out) const {
   HEED_ASSIGN_OR_RETURN(const Entry* const entry, Find(name, TensorType::kFloat32));
@@ -134,17 +141,17 @@ Status TensorReader::Floats(const std::string& name, const std::vector<uint64_t>
 }
 
 Result<std::vector<uint32_t>> TensorReader::Uint32s(const std::string& name) const {
-  HEED_ASSIGN_OR_RETURN(const Entry* const entry, Find(name, TensorType::kUint32));
+  HEED_ASSIGN_OR_RETURN(const Entry* const entry, FindVector(name, TensorType::kUint32));
   return Copy<uint32_t>(entry->data);
 }
 
 Result<std::vector<uint64_t>> TensorReader::Uint64s(const std::string& name) const {
-  HEED_ASSIGN_OR_RETURN(const Entry* const entry, Find(name, TensorType::kUint64));
+  HEED_ASSIGN_OR_RETURN(const Entry* const entry, FindVector(name, TensorType::kUint64));
   return Copy<uint64_t>(entry->data);
 }
 
 Result<std::string_view> TensorReader::Bytes(const std::string& name) const {
-  HEED_ASSIGN_OR_RETURN(const Entry* const entry, Find(name, TensorType::kBytes));
+  HEED_ASSIGN_OR_RETURN(const Entry* const entry, FindVector(name, TensorType::kBytes));
   return entry->data;
 }
 

@@ -41,7 +41,7 @@ class TensorReader {
   static Result<TensorReader> Open(std::string_view bytes);
 
   // Copies the tensor out; kCorruption unless it is there with this type and exactly these dims
-  // (for the others: any length).
+  // (for the others: one dimension of any length, as the writer makes them).
   Status Floats(const std::string& name, const std::vector<uint64_t>& dims,
                 std::span<float> out) const;
   Result<std::vector<uint32_t>> Uint32s(const std::string& name) const;
@@ -58,6 +58,7 @@ class TensorReader {
     std::string_view data;
   };
   Result<const Entry*> Find(const std::string& name, TensorType type) const;
+  Result<const Entry*> FindVector(const std::string& name, TensorType type) const;
 
   std::map<std::string, Entry, std::less<>> entries_;
 };

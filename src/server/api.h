@@ -32,16 +32,29 @@ std::vector<Route> MakeRoutes(Api& api);
 void AddEventRoutes(Api& api, std::vector<Route>* routes);      // /v1/events
 void AddRecommendRoutes(Api& api, std::vector<Route>* routes);  // /v1/recommend/*, /v1/decisions/*
 void AddCatalogRoutes(Api& api, std::vector<Route>* routes);    // /v1/catalog/*
+void AddRoomRoutes(Api& api, std::vector<Route>* routes);       // /v1/rooms/*
+void AddTextRoutes(Api& api, std::vector<Route>* routes);       // /v1/text/*
 void AddModelRoutes(Api& api, std::vector<Route>* routes);      // /v1/models, /v1/train
 void AddStatusRoutes(Api& api, std::vector<Route>* routes);     // health, metrics, documents
 
 // heed_learning_*, heed_labels_*, heed_progressive_*.
 void AddLearningMetrics(Engine& engine, Metrics& metrics);
 
+// heed_comments_*, heed_comment_*, heed_lint_hits_total: of an engine that reads texts.
+void AddCommentMetrics(Engine& engine, Metrics& metrics);
+
 // The tenant a request is about: what it names (`wanted`, may be empty), else the key's, else
 // "default". kPermissionDenied, naming `field`, when the key is bound to another.
 Result<std::string> TenantFor(const Principal& principal, const std::string& wanted,
                               const char* field);
+
+// By the query parameter, where there is one.
+Result<std::string> TenantFor(const Request& request);
+// A whole number from `low` to `high`; `otherwise` when absent. kInvalidArgument naming "?name".
+Result<size_t> QueryNumber(const Request& request, const char* name, size_t otherwise, size_t low,
+                           size_t high);
+// What the engine knows of texts and rooms; kUnavailable when it reads none.
+Result<engine::RoomDesk*> DeskOf(const Api& api);
 
 // Where the time of recommendations goes: one histogram, heed_recommend_stage_seconds, by stage.
 Histogram AddStage(Metrics& metrics, const char* stage);

@@ -1,6 +1,5 @@
 // /v1/catalog/{hosts,products,rooms}: list, bulk write, and one document at a time.
 #include <boost/json/serialize.hpp>
-#include <charconv>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,22 +14,10 @@ namespace {
 constexpr size_t kDefaultPage = 100;
 constexpr size_t kMaxPage = 1'000;
 
-Result<std::string> Tenant(const Request& request) {
-  const std::string* named = request.Query("tenant");
-  return TenantFor(request.principal, named != nullptr ? *named : "", "?tenant");
-}
-
 Result<Response> List(Api& api, CatalogKind kind, const Request& request) {
-  HEED_ASSIGN_OR_RETURN(const std::string tenant, Tenant(request));
-  size_t limit = kDefaultPage;
-  if (const std::string* text = request.Query("limit")) {
-    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), limit);
-    if (error != std::errc() || end != text->data() + text->size() || limit == 0 ||
-        limit > kMaxPage) {
-      return InvalidArgument("must be a whole number from 1 to " + std::to_string(kMaxPage),
-                             "?limit");
-    }
-  }
+  HEED_ASSIGN_OR_RETURN(const std::string tenant, TenantFor(request));
+  HEED_ASSIGN_OR_RETURN(const size_t limit,
+                        QueryNumber(request, "limit", kDefaultPage, 1, kMaxPage));
   const std::string* after = request.Query("cursor");
   HEED_ASSIGN_OR_RETURN(
       const CatalogPage page,
@@ -51,7 +38,7 @@ Result<Response> List(Api& api, CatalogKind kind, const Request& request) {
 }
 
 Result<Response> PutMany(Api& api, CatalogKind kind, const Request& request) {
-  HEED_ASSIGN_OR_RETURN(const std::string tenant, Tenant(request));
+  HEED_ASSIGN_OR_RETURN(const std::string tenant, TenantFor(request));
   HEED_ASSIGN_OR_RETURN(
       const std::vector<std::string_view> parts,
       SplitDocuments(request.body, static_cast<size_t>(api.config.max_documents_per_request)));
@@ -81,14 +68,14 @@ Result<Response> PutMany(Api& api, CatalogKind kind, const Request& request) {
 }
 
 Result<Response> Get(Api& api, CatalogKind kind, const Request& request) {
-  HEED_ASSIGN_OR_RETURN(const std::string tenant, Tenant(request));
+  HEED_ASSIGN_OR_RETURN(const std::string tenant, TenantFor(request));
   Response response;
   HEED_ASSIGN_OR_RETURN(response.body, api.engine.GetCatalog(kind, tenant, request.params[0]));
   return response;
 }
 
 Result<Response> PutOne(Api& api, CatalogKind kind, const Request& request) {
-  HEED_ASSIGN_OR_RETURN(const std::string tenant, Tenant(request));
+  HEED_ASSIGN_OR_RETURN(const std::string tenant, TenantFor(request));
   HEED_ASSIGN_OR_RETURN(boost::json::value body, ParseJson(request.body));
   if (!body.is_object()) return InvalidArgument("must be a JSON object");
   // The path names the document; a body that names another is a mistake worth telling.
@@ -107,7 +94,7 @@ Result<Response> PutOne(Api& api, CatalogKind kind, const Request& request) {
 }
 
 Result<Response> Delete(Api& api, CatalogKind kind, const Request& request) {
-  HEED_ASSIGN_OR_RETURN(const std::string tenant, Tenant(request));
+  HEED_ASSIGN_OR_RETURN(const std::string tenant, TenantFor(request));
   HEED_RETURN_IF_ERROR(api.engine.DeleteCatalog(kind, tenant, request.params[0]));
   Response response;
   response.status = 204;

@@ -138,8 +138,39 @@ std::vector<Field> Describe(Config& config) {
       {"learning", "publish_dense_ms", &e.learning.publish_dense_ms, "", 1, kDay},
       {"learning", "checkpoint_ms", &e.learning.checkpoint_ms,
        "What was learned is written so often, and at the end.", 1'000, kDay},
+      {"learning", "expire_h", &e.learning.expire_h,
+       "Hours of event time after which what was learned of a viewer, host or product goes that "
+       "no\n"
+       "impression had; 0 keeps all.",
+       0, 24 * 3650},
       {"learning", "served_rows", &e.learning.served_rows,
        "Decided candidates whose features are kept for their impression, about 3 kB each.", 0, 1e7},
+
+      {"text", "on", &e.text.on,
+       "Comments are read: questions, statistics, compliance; see docs/comments.md."},
+      {"text", "word_lists", &e.text.word_lists,
+       "Files in place of what is part of the program, which an empty name stands for: word "
+       "lists;\n"
+       "models by heed train with the recipes comment-intent, comment-sentiment and lint-lines; "
+       "one\n"
+       "that tells offence, where the lists alone do without it; the folder with the compliance\n"
+       "packs, which are read again when they change."},
+      {"text", "intent_model", &e.text.intent_model, ""},
+      {"text", "sentiment_model", &e.text.sentiment_model, ""},
+      {"text", "offence_model", &e.text.offence_model, ""},
+      {"text", "lint_model", &e.text.lint_model, ""},
+      {"text", "packs", &e.text.packs, ""},
+      {"text", "dictionary", &e.text.dictionary,
+       "Lines of \"word frequency\", as jieba has them, for the words of the statistics. Without "
+       "it\n"
+       "they are pairs of characters and the names of the room's products."},
+      {"text", "max_rooms", &e.text.max_rooms,
+       "Rooms read at the same time; then the one silent longest is forgotten, as is one that has\n"
+       "been silent for so long.",
+       1, 1e6},
+      {"text", "room_idle_ms", &e.text.room_idle_ms, "", 1'000, 7 * kDay},
+      {"text", "questions_per_room", &e.text.questions_per_room,
+       "Questions of the last ten minutes that are kept, about 1 kB each.", 1, 1e6},
 
       {"log",
        "level",

@@ -51,6 +51,7 @@ struct Config {
     EngineOptions options;
     options.directory = "data";
     options.learning.on = true;
+    options.text.on = true;
     return options;
   }();
   LogConfig log;

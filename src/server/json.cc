@@ -158,6 +158,40 @@ std::string ObjectReader::Text(const char* name, bool required, std::string othe
   return {text.data(), text.size()};
 }
 
+std::string ObjectReader::LongText(const char* name, bool required, size_t max_bytes) {
+  const boost::json::value* value = Take(name);
+  const std::string field = std::string("/") + name;
+  if (value == nullptr) {
+    if (required) Fail(std::string(name) + " is required", field);
+    return {};
+  }
+  const boost::json::string* text = value->if_string();
+  if (text == nullptr) {
+    Fail(std::string(name) + " must be a text, not " + KindName(*value), field);
+    return {};
+  }
+  if (text->size() > max_bytes) {
+    Fail(std::string(name) + " is longer than " + std::to_string(max_bytes) + " bytes", field);
+  }
+  return {text->data(), text->size()};
+}
+
+const boost::json::array* ObjectReader::Array(const char* name, size_t max) {
+  const boost::json::value* value = Take(name);
+  if (value == nullptr) return nullptr;
+  const std::string field = std::string("/") + name;
+  const boost::json::array* array = value->if_array();
+  if (array == nullptr) {
+    Fail(std::string(name) + " must be an array, not " + KindName(*value), field);
+  } else if (array->size() > max) {
+    Fail(std::string(name) + " has " + std::to_string(array->size()) + " elements, at most " +
+             std::to_string(max) + " are taken",
+         field);
+    return nullptr;
+  }
+  return array;
+}
+
 int64_t ObjectReader::Integer(const char* name, int64_t otherwise, int64_t low, int64_t high) {
   const boost::json::value* value = Take(name);
   if (value == nullptr) return otherwise;

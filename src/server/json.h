@@ -43,6 +43,10 @@ class ObjectReader {
   int64_t Integer(const char* name, int64_t otherwise, int64_t low, int64_t high);
   bool Flag(const char* name, bool otherwise);
   std::vector<std::string> Texts(const char* name, size_t max);
+  // One that may be longer than the 256 bytes of Text, or empty.
+  std::string LongText(const char* name, bool required, size_t max_bytes);
+  // Null when absent, or no array of at most `max` elements.
+  const boost::json::array* Array(const char* name, size_t max);
 
   Status Finish();
 

@@ -112,7 +112,8 @@ std::string StampOf(const std::string& path) {
 
 const std::vector<std::string>& KnownScopes() {
   static const std::vector<std::string> scopes = {
-      "events:write", "recommend", "catalog:read", "catalog:write", "models", "metrics", "admin"};
+      "events:write", "recommend", "catalog:read", "catalog:write", "rooms:read",
+      "rooms:write",  "text",      "models",       "metrics",       "admin"};
   return scopes;
 }
 

@@ -47,6 +47,8 @@ constexpr ModelGauge kModelGauges[] = {
      [](const LearningStats& s) { return Count(s.promotions); }},
     {"heed_learning_rollbacks", "Times the learned weights went back to the shadow's",
      [](const LearningStats& s) { return Count(s.rollbacks); }},
+    {"heed_learning_expired_rows", "Rows that went as no impression had their key for long",
+     [](const LearningStats& s) { return Count(s.expired_rows); }},
     {"heed_learning_event_to_weights_p50_seconds",
      "From an acknowledged event to rankings by what it taught, median of late",
      [](const LearningStats& s) { return s.event_to_weights_p50_s; }},

@@ -52,6 +52,7 @@ json::object LearningJson(const LearningStats& stats) {
                       {"loss_difference_error", NumberOrNull(stats.loss_difference_error)},
                       {"promotions", stats.promotions},
                       {"rollbacks", stats.rollbacks},
+                      {"expired_rows", stats.expired_rows},
                       {"event_to_weights_p50_s", NumberOrNull(stats.event_to_weights_p50_s)},
                       {"event_to_weights_p99_s", NumberOrNull(stats.event_to_weights_p99_s)},
                       {"unseen_keys", NumberOrNull(stats.unseen_keys)},

@@ -160,9 +160,7 @@ void HandleRecommend(Api& api, Target target, const TakeRequest& take) {
 }
 
 void HandleDecision(Api& api, const Request& request, const Reply& reply) {
-  const std::string* named = request.Query("tenant");
-  const Result<std::string> tenant =
-      TenantFor(request.principal, named != nullptr ? *named : "", "?tenant");
+  const Result<std::string> tenant = TenantFor(request);
   if (!tenant.ok()) return reply.Send(Refuse(request, tenant.status()));
   Result<std::string> decision = api.engine.GetDecision(tenant.value(), request.params[0]);
   if (!decision.ok()) return reply.Send(Refuse(request, decision.status()));

@@ -1,3 +1,5 @@
+#include <charconv>
+
 #include "server/api.h"
 
 namespace heed::server {
@@ -46,6 +48,7 @@ Api::Api(Engine& engine_in, const ServerConfig& config_in, Metrics& metrics_in)
   choose_stage = AddStage(metrics, "choose");
   log_stage = AddStage(metrics, "log");
   AddLearningMetrics(engine, metrics);
+  AddCommentMetrics(engine, metrics);
   const Gauge sequence =
       metrics.AddGauge("heed_log_sequence", "Sequence of the last durable event");
   const Gauge state = metrics.AddGauge("heed_state_sequence", "Sequence that state has reached");
@@ -89,6 +92,8 @@ std::vector<Route> MakeRoutes(Api& api) {
   AddEventRoutes(api, &routes);
   AddRecommendRoutes(api, &routes);
   AddCatalogRoutes(api, &routes);
+  AddRoomRoutes(api, &routes);
+  AddTextRoutes(api, &routes);
   AddModelRoutes(api, &routes);
   AddStatusRoutes(api, &routes);
   return routes;
@@ -102,6 +107,30 @@ Result<std::string> TenantFor(const Principal& principal, const std::string& wan
                   "this key may only touch tenant '" + principal.tenant + "'", field);
   }
   return principal.tenant;
+}
+
+Result<std::string> TenantFor(const Request& request) {
+  const std::string* named = request.Query("tenant");
+  return TenantFor(request.principal, named != nullptr ? *named : "", "?tenant");
+}
+
+Result<size_t> QueryNumber(const Request& request, const char* name, size_t otherwise, size_t low,
+                           size_t high) {
+  const std::string* text = request.Query(name);
+  if (text == nullptr) return otherwise;
+  size_t number = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+  if (error != std::errc() || end != text->data() + text->size() || number < low || number > high) {
+    return InvalidArgument(
+        "must be a whole number from " + std::to_string(low) + " to " + std::to_string(high),
+        std::string("?") + name);
+  }
+  return number;
+}
+
+Result<engine::RoomDesk*> DeskOf(const Api& api) {
+  if (engine::RoomDesk* desk = api.engine.desk()) return desk;
+  return Status(Code::kUnavailable, "this server reads no texts: text.on is false");
 }
 
 }  // namespace heed::server

@@ -46,21 +46,22 @@ struct Analyzer::Model {
   bool with_tokens = false;
 
   const std::vector<std::string>& names() const { return classifier->config().labels; }
-  static Result<std::unique_ptr<const Model>> Load(const std::string& path,
+  // Null for null.
+  static Result<std::unique_ptr<const Model>> Make(std::unique_ptr<Classifier> classifier,
                                                    std::span<const std::string_view> names);
   // `probabilities`: may be null.
   TextLabel Ask(std::string_view text, const WordLists& lists,
                 std::vector<float>* probabilities) const;
 };
 
-Result<std::unique_ptr<const Analyzer::Model>> Analyzer::Model::Load(
-    const std::string& path, std::span<const std::string_view> names) {
-  if (path.empty()) return std::unique_ptr<const Model>();
+Result<std::unique_ptr<const Analyzer::Model>> Analyzer::Model::Make(
+    std::unique_ptr<Classifier> classifier, std::span<const std::string_view> names) {
+  if (classifier == nullptr) return std::unique_ptr<const Model>();
   auto model = std::make_unique<Model>();
-  HEED_ASSIGN_OR_RETURN(model->classifier, Classifier::Load(path));
+  model->classifier = std::move(classifier);
   for (const std::string& name : model->names()) {
     if (Contains(names, name)) continue;
-    return InvalidArgument(path + ": class '" + name + "' is not one of this model's" +
+    return InvalidArgument("class '" + name + "' is not one of this model's" +
                            Suggestion(name, {names.begin(), names.end()}));
   }
   // The mark before the text is known to whoever was trained with it.
@@ -123,20 +124,42 @@ Analyzer::Analyzer(std::shared_ptr<const WordLists> lists, std::unique_ptr<const
 Analyzer::~Analyzer() = default;
 
 Result<std::unique_ptr<Analyzer>> Analyzer::Load(const AnalyzerFiles& files) {
+  AnalyzerParts parts;
+  HEED_ASSIGN_OR_RETURN(parts.word_lists, WordLists::ReadFile(files.word_lists));
+  const auto load = [](const std::string& path, std::unique_ptr<Classifier>* out) -> Status {
+    if (path.empty()) return {};
+    HEED_ASSIGN_OR_RETURN(*out, Classifier::Load(path));
+    return {};
+  };
+  HEED_RETURN_IF_ERROR(load(files.intent_model, &parts.intent));
+  HEED_RETURN_IF_ERROR(load(files.sentiment_model, &parts.sentiment));
+  HEED_RETURN_IF_ERROR(load(files.offence_model, &parts.offence));
+  return Make(std::move(parts));
+}
+
+Result<std::unique_ptr<Analyzer>> Analyzer::Make(AnalyzerParts parts) {
   constexpr std::array<std::string_view, 3> kSentiments = {"negative", "neutral", "positive"};
   constexpr std::array<std::string_view, 2> kOffences = {"clean", "offensive"};
-  HEED_ASSIGN_OR_RETURN(auto lists, WordLists::ReadFile(files.word_lists));
-  for (const WordList& list : lists->all()) {
+  for (const WordList& list : parts.word_lists->all()) {
     if (!list.intent.empty() && !Contains(kIntents, list.intent)) {
-      return InvalidArgument(files.word_lists + ": list '" + list.name + "': no intent '" +
-                             list.intent + "'");
+      return InvalidArgument("list '" + list.name + "': no intent '" + list.intent + "'",
+                             "word_lists");
     }
   }
-  HEED_ASSIGN_OR_RETURN(auto intent, Model::Load(files.intent_model, kIntents));
-  HEED_ASSIGN_OR_RETURN(auto sentiment, Model::Load(files.sentiment_model, kSentiments));
-  HEED_ASSIGN_OR_RETURN(auto offence, Model::Load(files.offence_model, kOffences));
-  return std::unique_ptr<Analyzer>(
-      new Analyzer(std::move(lists), std::move(intent), std::move(sentiment), std::move(offence)));
+  const auto named = [](const char* which, auto model) {
+    return model.ok() ? std::move(model)
+                      : decltype(model)(InvalidArgument(
+                            std::string(which) + ": " + model.status().message(), which));
+  };
+  HEED_ASSIGN_OR_RETURN(auto intent,
+                        named("intent_model", Model::Make(std::move(parts.intent), kIntents)));
+  HEED_ASSIGN_OR_RETURN(
+      auto sentiment,
+      named("sentiment_model", Model::Make(std::move(parts.sentiment), kSentiments)));
+  HEED_ASSIGN_OR_RETURN(auto offence,
+                        named("offence_model", Model::Make(std::move(parts.offence), kOffences)));
+  return std::unique_ptr<Analyzer>(new Analyzer(std::move(parts.word_lists), std::move(intent),
+                                                std::move(sentiment), std::move(offence)));
 }
 
 CommentAnalysis Analyzer::Analyze(std::string_view text) const {

@@ -24,6 +24,12 @@ struct AnalyzerFiles {
   std::string offence_model;    // offensive and another
 };
 
+// The same, read already.
+struct AnalyzerParts {
+  std::shared_ptr<const WordLists> word_lists;
+  std::unique_ptr<Classifier> intent, sentiment, offence;  // null: the lists alone
+};
+
 // A piece of the text and what it did for the label given.
 struct Reason {
   std::string words;            // an n-gram, or the name of a word list in brackets
@@ -49,6 +55,8 @@ struct CommentAnalysis {
 class Analyzer {
  public:
   static Result<std::unique_ptr<Analyzer>> Load(const AnalyzerFiles& files);
+  // kInvalidArgument for a class or an intent that is not one of those above.
+  static Result<std::unique_ptr<Analyzer>> Make(AnalyzerParts parts);
   ~Analyzer();
 
   CommentAnalysis Analyze(std::string_view text) const;

@@ -1,7 +1,6 @@
 #include "text/labelled_comments.h"
 
 #include <algorithm>
-#include <string_view>
 
 #include "base/file.h"
 
@@ -9,14 +8,19 @@ namespace heed::text {
 
 Result<std::vector<LabelledComment>> ReadLabelledComments(const std::string& path) {
   HEED_ASSIGN_OR_RETURN(const std::string bytes, ReadWholeFile(path));
+  return ParseLabelledComments(bytes, path);
+}
+
+Result<std::vector<LabelledComment>> ParseLabelledComments(std::string_view bytes,
+                                                           const std::string& name) {
   constexpr std::string_view kHeader = "room\tcategory\tintent\tsentiment\toffence\tcluster\ttext";
   std::vector<LabelledComment> comments;
   size_t number = 0;
   for (size_t at = 0; at < bytes.size();) {
     const size_t end = std::min(bytes.find('\n', at), bytes.size());
-    const std::string_view line = std::string_view(bytes).substr(at, end - at);
+    const std::string_view line = bytes.substr(at, end - at);
     at = end + 1;
-    const std::string where = path + ":" + std::to_string(++number) + ": ";
+    const std::string where = name + ":" + std::to_string(++number) + ": ";
     if (number == 1) {
       if (line != kHeader) return InvalidArgument(where + "another header");
       continue;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -20,5 +21,8 @@ struct LabelledComment {
 
 // Errors are "path:line: ...".
 Result<std::vector<LabelledComment>> ReadLabelledComments(const std::string& path);
+// `name` stands for the path in errors.
+Result<std::vector<LabelledComment>> ParseLabelledComments(std::string_view bytes,
+                                                           const std::string& name);
 
 }  // namespace heed::text

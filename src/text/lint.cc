@@ -228,7 +228,13 @@ std::shared_ptr<const Linter> LintPacks::current() const {
   return current_;
 }
 
-Status LintPacks::Reload() {
+Result<std::unique_ptr<LintPacks>> LintPacks::Of(std::span<const Linter::Source> sources) {
+  auto packs = std::unique_ptr<LintPacks>(new LintPacks(""));
+  HEED_ASSIGN_OR_RETURN(packs->current_, Linter::Parse(sources));
+  return packs;
+}
+
+Result<std::vector<std::string>> LintPacks::Paths() const {
   std::error_code error;
   std::vector<std::string> paths;
   for (const auto& entry : std::filesystem::directory_iterator(folder_, error)) {
@@ -237,6 +243,12 @@ Status LintPacks::Reload() {
   if (error) return NotFound(folder_ + ": " + error.message());
   if (paths.empty()) return NotFound(folder_ + ": no pack (*.toml) in it");
   std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+Status LintPacks::Reload() {
+  if (folder_.empty()) return {};
+  HEED_ASSIGN_OR_RETURN(const std::vector<std::string> paths, Paths());
   std::vector<Linter::Source> sources;
   for (const std::string& path : paths) {
     HEED_ASSIGN_OR_RETURN(std::string toml, ReadWholeFile(path));
@@ -246,6 +258,26 @@ Status LintPacks::Reload() {
   const std::lock_guard lock(mutex_);
   current_ = std::move(linter);
   return {};
+}
+
+Result<bool> LintPacks::Refresh() {
+  if (folder_.empty()) return false;
+  HEED_ASSIGN_OR_RETURN(const std::vector<std::string> paths, Paths());
+  std::string stamp;
+  for (const std::string& path : paths) {
+    std::error_code error;
+    const auto changed = std::filesystem::last_write_time(path, error).time_since_epoch().count();
+    stamp += path + '\n' + std::to_string(std::filesystem::file_size(path, error)) + ' ' +
+             std::to_string(changed) + '\n';
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (stamp == stamp_) return false;
+    // Before reading: what changes meanwhile is seen next time, and a broken pack is told once.
+    stamp_ = std::move(stamp);
+  }
+  HEED_RETURN_IF_ERROR(Reload());
+  return true;
 }
 
 }  // namespace heed::text

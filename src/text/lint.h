@@ -57,17 +57,23 @@ class Linter {
 class LintPacks {
  public:
   static Result<std::unique_ptr<LintPacks>> Open(const std::string& folder);
+  // Of no folder: Reload and Refresh change nothing.
+  static Result<std::unique_ptr<LintPacks>> Of(std::span<const Linter::Source> packs);
 
   std::shared_ptr<const Linter> current() const;
   // After an error the packs read before stay in force.
   Status Reload();
+  // Reload when a pack has come, gone or changed since they were looked at last. True: they were read anew.
+  Result<bool> Refresh();
 
  private:
   explicit LintPacks(std::string folder) : folder_(std::move(folder)) {}
+  Result<std::vector<std::string>> Paths() const;
 
   const std::string folder_;
   mutable std::mutex mutex_;
   std::shared_ptr<const Linter> current_;
+  std::string stamp_;  // names, sizes and times of the files as of the last Refresh
 };
 
 }  // namespace heed::text

@@ -10,12 +10,17 @@ namespace heed::text {
 
 Result<std::unique_ptr<LintModel>> LintModel::Load(const std::string& path) {
   HEED_ASSIGN_OR_RETURN(const std::string bytes, ReadWholeFile(path));
+  return Parse(bytes, path);
+}
+
+Result<std::unique_ptr<LintModel>> LintModel::Parse(std::string_view bytes,
+                                                    const std::string& name) {
   auto classifier = Classifier::Parse(bytes);
-  if (!classifier.ok()) return classifier.status().Within(path + ": ");
+  if (!classifier.ok()) return classifier.status().Within(name);
   const std::vector<std::string>& labels = classifier.value()->config().labels;
   const auto label = std::find(labels.begin(), labels.end(), "violation");
   if (labels.size() != 2 || label == labels.end()) {
-    return InvalidArgument(path + ": the classes of a lint model are 'neutral' and 'violation'");
+    return InvalidArgument(name + ": the classes of a lint model are 'neutral' and 'violation'");
   }
   char version[9];
   std::snprintf(version, sizeof version, "%08x", Crc32(bytes));

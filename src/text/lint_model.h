@@ -17,6 +17,8 @@ class LintModel {
  public:
   // A text classifier with the classes "neutral" and "violation" (examples/recipes/lint-lines.toml).
   static Result<std::unique_ptr<LintModel>> Load(const std::string& path);
+  // The file's bytes; `name` stands for it in errors.
+  static Result<std::unique_ptr<LintModel>> Parse(std::string_view bytes, const std::string& name);
 
   // Adds a hit of rule "heard" to those of a Linter when they are none and the text sounds like a violation:
   // pack "model", version the file's checksum, the bytes the words that speak most for it.

@@ -110,7 +110,7 @@ QuestionMiner::QuestionMiner(std::shared_ptr<const QuestionMeaning> meaning,
                              const QuestionConfig& config)
     : meaning_(std::move(meaning)), config_(config) {}
 
-void QuestionMiner::Drop(const Question& question) {
+void QuestionMiner::Drop(const Asked& question) {
   const auto found = clusters_.find(question.cluster);
   if (found == clusters_.end()) return;
   Cluster& cluster = found->second;
@@ -133,20 +133,17 @@ void QuestionMiner::Forget(int64_t now_ms) {
     Drop(questions_.front());
     questions_.pop_front();
   }
-  while (!buying_order_.empty() &&
-         (old(buying_order_.front().first) || buying_order_.size() > config_.max_questions)) {
+  while (!buying_order_.empty() && (buying_order_.front().first <= now_ms - config_.buying_ms ||
+                                    buying_order_.size() > config_.max_questions)) {
     const auto buyer = buyers_.find(buying_order_.front().second);
-    if (buyer != buyers_.end() && buyer->second <= buying_order_.front().first) {
+    if (buyer != buyers_.end() && buyer->second.last_ms <= buying_order_.front().first) {
       buyers_.erase(buyer);
     }
     buying_order_.pop_front();
   }
 }
 
-uint64_t QuestionMiner::Add(std::string_view text, uint64_t viewer, int64_t t_ms) {
-  Forget(t_ms);
-  Meaning meaning = meaning_->Of(text);
-  if (meaning.empty()) return 0;
+uint64_t QuestionMiner::Nearest(const Meaning& meaning) const {
   uint64_t best = 0;
   float most = config_.same;
   for (const auto& [id, cluster] : clusters_) {
@@ -156,6 +153,18 @@ uint64_t QuestionMiner::Add(std::string_view text, uint64_t viewer, int64_t t_ms
       best = id;
     }
   }
+  return best;
+}
+
+uint64_t QuestionMiner::ClusterOf(std::string_view text) const {
+  return Nearest(meaning_->Of(text));
+}
+
+uint64_t QuestionMiner::Add(const Question& question) {
+  Forget(question.t_ms);
+  Meaning meaning = meaning_->Of(question.text);
+  if (meaning.empty()) return 0;
+  uint64_t best = Nearest(meaning);
   if (best == 0) {
     if (clusters_.size() >= config_.max_clusters) {
       const auto oldest = std::min_element(
@@ -163,23 +172,28 @@ uint64_t QuestionMiner::Add(std::string_view text, uint64_t viewer, int64_t t_ms
           [](const auto& a, const auto& b) { return a.second.last_ms < b.second.last_ms; });
       const uint64_t gone = oldest->first;
       clusters_.erase(oldest);
-      std::erase_if(questions_, [&](const Question& q) { return q.cluster == gone; });
+      std::erase_if(questions_, [&](const Asked& q) { return q.cluster == gone; });
     }
-    best = next_id_++;
+    best = question.id != 0 ? question.id : next_id_++;
   }
   Cluster& cluster = clusters_[best];
   for (const auto& [feature, weight] : meaning) cluster.sum[feature] += weight;
   cluster.length = Length(cluster.sum);
   ++cluster.questions;
-  cluster.last_ms = std::max(cluster.last_ms, t_ms);
-  questions_.push_back({std::string(text), viewer, t_ms, best, std::move(meaning)});
-  Forget(t_ms);
+  if (question.t_ms >= cluster.last_ms || cluster.questions == 1) {
+    cluster.product = question.product;
+  }
+  cluster.last_ms = std::max(cluster.last_ms, question.t_ms);
+  questions_.push_back(
+      {std::string(question.text), question.viewer, question.t_ms, best, std::move(meaning)});
+  Forget(question.t_ms);
   return best;
 }
 
-void QuestionMiner::WantsToBuy(uint64_t viewer, int64_t t_ms) {
-  int64_t& last = buyers_[viewer];
-  last = std::max(last, t_ms);
+void QuestionMiner::WantsToBuy(uint64_t viewer, int64_t t_ms, Interest how) {
+  Buyer& buyer = buyers_[viewer];
+  buyer.last_ms = std::max(buyer.last_ms, t_ms);
+  buyer.how |= static_cast<uint8_t>(how);
   buying_order_.emplace_back(t_ms, viewer);
   Forget(t_ms);
 }
@@ -206,24 +220,34 @@ std::vector<QuestionCluster> QuestionMiner::Clusters(int64_t now_ms) {
   Forget(now_ms);
   struct Tally {
     QuestionCluster out;
-    std::set<uint64_t> viewers, waiting, buying;
+    std::set<uint64_t> viewers, waiting;
     float nearest = -1;
   };
   std::map<uint64_t, Tally> tallies;
   for (const auto& [id, cluster] : clusters_) {
     tallies[id].out.id = id;
     tallies[id].out.answered_ms = cluster.answered_ms;
+    tallies[id].out.product = cluster.product;
   }
-  for (const Question& question : questions_) {
+  const auto did = [](uint8_t how, Interest what) {
+    return static_cast<size_t>((how & static_cast<uint8_t>(what)) != 0);
+  };
+  for (const Asked& question : questions_) {
     Tally& tally = tallies[question.cluster];
     const Cluster& cluster = clusters_.at(question.cluster);
     QuestionCluster& out = tally.out;
     out.first_ms = out.comments == 0 ? question.t_ms : std::min(out.first_ms, question.t_ms);
     out.last_ms = std::max(out.last_ms, question.t_ms);
     ++out.comments;
-    tally.viewers.insert(question.viewer);
+    const bool first_of_viewer = tally.viewers.insert(question.viewer).second;
     if (question.t_ms > cluster.answered_ms) tally.waiting.insert(question.viewer);
-    if (buyers_.contains(question.viewer)) tally.buying.insert(question.viewer);
+    const auto buyer = buyers_.find(question.viewer);
+    if (first_of_viewer && buyer != buyers_.end()) {
+      ++out.buying;
+      out.clicked += did(buyer->second.how, Interest::kClicked);
+      out.carted += did(buyer->second.how, Interest::kCarted);
+      out.ordered += did(buyer->second.how, Interest::kOrdered);
+    }
     const float alike = Cosine(question.meaning, cluster.sum, 1);
     if (alike > tally.nearest) {
       tally.nearest = alike;
@@ -234,7 +258,6 @@ std::vector<QuestionCluster> QuestionMiner::Clusters(int64_t now_ms) {
   for (auto& [id, tally] : tallies) {
     tally.out.viewers = tally.viewers.size();
     tally.out.waiting = tally.waiting.size();
-    tally.out.buying = tally.buying.size();
     all.push_back(std::move(tally.out));
   }
   std::stable_sort(all.begin(), all.end(), [](const QuestionCluster& a, const QuestionCluster& b) {

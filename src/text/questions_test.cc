@@ -45,7 +45,7 @@ Agreement Judge(const std::vector<LabelledComment>& comments, const QuestionConf
     auto& miner = rooms[comment.room];
     if (miner == nullptr) miner = std::make_unique<QuestionMiner>(Meanings(), config);
     t_ms += 1000;
-    const uint64_t id = miner->Add(comment.text, static_cast<uint64_t>(t_ms), t_ms);
+    const uint64_t id = miner->Add({comment.text, static_cast<uint64_t>(t_ms), t_ms});
     // One without meaning is alone.
     const std::string found = comment.room + (id == 0 ? "?" + comment.text : std::to_string(id));
     const std::string label = comment.room + comment.cluster;
@@ -88,9 +88,9 @@ TEST(Questions, ClustersOfTheLabelledRooms) {
 
 TEST(Questions, OneWhoAsksAHundredTimesCountsOnce) {
   QuestionMiner miner(Meanings(), {});
-  for (int i = 0; i < 100; ++i) miner.Add("多少钱", 1, i);
-  miner.Add("包邮吗", 2, 200);
-  miner.Add("新疆包邮吗", 3, 201);
+  for (int i = 0; i < 100; ++i) miner.Add({"多少钱", 1, i});
+  miner.Add({"包邮吗", 2, 200});
+  miner.Add({"新疆包邮吗", 3, 201});
   const auto clusters = miner.Clusters(300);
   ASSERT_EQ(clusters.size(), 2u);
   EXPECT_EQ(clusters[0].viewers, 2u);  // postage first
@@ -101,9 +101,9 @@ TEST(Questions, OneWhoAsksAHundredTimesCountsOnce) {
 
 TEST(Questions, AnsweredOnesComeLastUntilAskedAgain) {
   QuestionMiner miner(Meanings(), {});
-  const uint64_t price = miner.Add("这个多少钱", 1, 1000);
-  EXPECT_EQ(miner.Add("咋卖的", 2, 2000), price);
-  const uint64_t ship = miner.Add("今天拍几天能到", 3, 3000);
+  const uint64_t price = miner.Add({"这个多少钱", 1, 1000});
+  EXPECT_EQ(miner.Add({"咋卖的", 2, 2000}), price);
+  const uint64_t ship = miner.Add({"今天拍几天能到", 3, 3000});
   EXPECT_NE(ship, price);
   EXPECT_EQ(miner.Clusters(4000)[0].id, price);
 
@@ -113,8 +113,8 @@ TEST(Questions, AnsweredOnesComeLastUntilAskedAgain) {
   EXPECT_EQ(clusters[1].waiting, 0u);
   EXPECT_EQ(clusters[1].answered_ms, 5000);
 
-  miner.Add("多少钱啊", 4, 7000);
-  miner.Add("价格多少", 5, 7500);
+  miner.Add({"多少钱啊", 4, 7000});
+  miner.Add({"价格多少", 5, 7500});
   clusters = miner.Clusters(8000);
   EXPECT_EQ(clusters[0].id, price);
   EXPECT_EQ(clusters[0].waiting, 2u);
@@ -126,20 +126,35 @@ TEST(Questions, AnsweredOnesComeLastUntilAskedAgain) {
 
 TEST(Questions, BuyersAmongThemAreCounted) {
   QuestionMiner miner(Meanings(), {});
-  miner.Add("多少钱", 1, 1000);
-  miner.Add("多少钱", 2, 1000);
-  miner.WantsToBuy(2, 1500);
-  miner.WantsToBuy(3, 1500);
-  EXPECT_EQ(miner.Clusters(2000)[0].buying, 1u);
+  miner.Add({"多少钱", 1, 1000});
+  miner.Add({"多少钱", 2, 1000});
+  miner.WantsToBuy(2, 1500, Interest::kClicked);
+  miner.WantsToBuy(2, 1600, Interest::kOrdered);
+  miner.WantsToBuy(3, 1500, Interest::kCarted);  // asked nothing
+  const QuestionCluster cluster = miner.Clusters(2000)[0];
+  EXPECT_EQ(cluster.buying, 1u);
+  EXPECT_EQ(cluster.clicked, 1u);
+  EXPECT_EQ(cluster.carted, 0u);
+  EXPECT_EQ(cluster.ordered, 1u);
+}
+
+TEST(Questions, AClusterKnowsItsNameAndWhatWasShown) {
+  QuestionMiner miner(Meanings(), {});
+  EXPECT_EQ(miner.Add({"多少钱", 1, 1000, 77, "cup"}), 77u);
+  EXPECT_EQ(miner.Add({"价格多少", 2, 2000, 78, "dress"}), 77u);
+  EXPECT_EQ(miner.Add({"多少钱啊", 2, 1500, 79, "cup"}), 77u);  // late: not what was asked last
+  EXPECT_EQ(miner.Clusters(3000)[0].product, "dress");
+  EXPECT_EQ(miner.ClusterOf("这个多少钱"), 77u);
+  EXPECT_EQ(miner.ClusterOf("包邮吗"), 0u);
 }
 
 TEST(Questions, TheWindowForgets) {
   QuestionMiner miner(Meanings(), {.window_ms = 1000});
-  const uint64_t old = miner.Add("多少钱", 1, 0);
-  miner.Add("包邮吗", 2, 900);
+  const uint64_t old = miner.Add({"多少钱", 1, 0});
+  miner.Add({"包邮吗", 2, 900});
   ASSERT_EQ(miner.Clusters(1001).size(), 1u);
   EXPECT_EQ(miner.Clusters(1001)[0].text, "包邮吗");
-  EXPECT_NE(miner.Add("多少钱", 1, 1100), old);
+  EXPECT_NE(miner.Add({"多少钱", 1, 1100}), old);
   EXPECT_TRUE(miner.Clusters(5000).empty());
 }
 
@@ -151,7 +166,8 @@ TEST(Questions, MemoryIsBounded) {
     for (int k = 0; k < 4; ++k) {
       AppendUtf8(static_cast<char32_t>(0x4E00 + random.Below(5000)), &text);
     }
-    miner.Add(text + "吗", random.Below(100), i);
+    text += "吗";
+    miner.Add({text, random.Below(100), i});
     const auto clusters = miner.Clusters(i);
     size_t comments = 0;
     for (const auto& cluster : clusters) {
@@ -161,7 +177,7 @@ TEST(Questions, MemoryIsBounded) {
     ASSERT_LE(comments, 50u);
     ASSERT_LE(clusters.size(), 8u);
   }
-  EXPECT_EQ(miner.Add("？？？", 1, 3000), 0u);  // asks nothing
+  EXPECT_EQ(miner.Add({"？？？", 1, 3000}), 0u);  // asks nothing
 }
 
 }  // namespace

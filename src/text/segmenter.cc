@@ -127,7 +127,8 @@ std::shared_ptr<const Dictionary> Dictionary::Make(std::span<const Word> words) 
           std::min(-1e-6f, static_cast<float>(std::log(frequency[node] / trie->total)));
     }
   }
-  trie->unknown = -static_cast<float>(std::log(trie->total));
+  // An empty one, too, must let a room's words win over single characters.
+  trie->unknown = -static_cast<float>(std::log(std::max(trie->total, 2.0)));
   return std::shared_ptr<const Dictionary>(new Dictionary(std::move(trie)));
 }
 

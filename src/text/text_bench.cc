@@ -136,7 +136,7 @@ void BM_QuestionsDanmaku(benchmark::State& state) {
   for (auto _ : state) {
     QuestionMiner miner(meaning, {});
     for (size_t i = 0; i < 2000; ++i) {
-      miner.Add(comments[i].text, i % 500, static_cast<int64_t>(comments[i].t_s * 1000));
+      miner.Add({comments[i].text, i % 500, static_cast<int64_t>(comments[i].t_s * 1000)});
     }
   }
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * 2000));

@@ -15,10 +15,6 @@ namespace {
 
 constexpr size_t kBatchRows = 1024;
 
-float Probability(const model::Net& net, size_t task, float logit) {
-  return nn::Sigmoid(net.calibration_scale[task] * logit + net.calibration_shift[task]);
-}
-
 std::vector<uint32_t> Best(std::span<const float> scores, size_t k) {
   std::vector<uint32_t> order(scores.size());
   std::iota(order.begin(), order.end(), 0u);
@@ -88,17 +84,18 @@ Result<std::vector<Predictions>> PredictBy(const Scorer& scorer, const model::Ra
   const size_t tasks = data.schema().tasks.size();
   std::vector<Predictions> out(tasks);
   model::Batch batch;
-  std::vector<float> logits;
+  std::vector<float> logits, outcomes;
   for (size_t first = 0; first < samples.size(); first += kBatchRows) {
     const auto rows = samples.subspan(first, std::min(kBatchRows, samples.size() - first));
     data.FillBatch(view, rows, &batch);
     logits.resize(rows.size() * tasks);
     HEED_RETURN_IF_ERROR(scorer(batch, logits));
+    outcomes = logits;
+    calibrated.net().Outcomes(outcomes.data(), rows.size());
     for (size_t i = 0; i < rows.size(); ++i) {
       for (size_t t = 0; t < tasks; ++t) {
-        const float logit = logits[i * tasks + t];
-        out[t].scores.push_back(logit);
-        out[t].probabilities.push_back(Probability(calibrated.net(), t, logit));
+        out[t].scores.push_back(logits[i * tasks + t]);
+        out[t].probabilities.push_back(outcomes[i * tasks + t]);
         out[t].labels.push_back(batch.labels[i * tasks + t]);
         out[t].groups.push_back(data.group(rows[i]));
       }
@@ -146,10 +143,9 @@ std::vector<model::Batch> DrawRequests(const Examples& data, const View& view,
 std::vector<float> ServedScores(const model::Ranker& ranker, std::span<const float> logits) {
   const std::vector<model::TaskSpec>& tasks = ranker.config().schema.tasks;
   const size_t T = tasks.size();
-  std::vector<float> scores(logits.size() / T, 0.0f);
-  for (size_t i = 0; i < logits.size(); ++i) {
-    scores[i / T] += tasks[i % T].value * Probability(ranker.net(), i % T, logits[i]);
-  }
+  std::vector<float> scores(logits.size() / T, 0.0f), outcomes(logits.begin(), logits.end());
+  ranker.net().Outcomes(outcomes.data(), scores.size());
+  for (size_t i = 0; i < outcomes.size(); ++i) scores[i / T] += tasks[i % T].value * outcomes[i];
   return scores;
 }
 
@@ -194,6 +190,15 @@ Result<AgreementReport> Compare(const Examples& data, const model::Ranker& ranke
   const size_t T = specs.size();
   AgreementReport report{.rows = samples.size(), .k = options.k};
   for (size_t t = 0; t < T; ++t) {
+    if (specs[t].kind == model::TaskKind::kValue) {
+      constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+      report.tasks.push_back({.task = specs[t].name,
+                              .auc = kNone,
+                              .auc_loss = kNone,
+                              .log_loss = kNone,
+                              .log_loss_rise = kNone});
+      continue;
+    }
     const MetricSet was = Measure(before[t]), is = Measure(after[t]);
     report.tasks.push_back({.task = specs[t].name,
                             .auc = was.auc,

@@ -1,6 +1,7 @@
 #include "train/attribution.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 #include <variant>
 
@@ -62,9 +63,7 @@ void Attribution::Apply(const store::LogRecord& record, const state::State& befo
     MarkProduct(event, cart->product_id, kCart, sink);
   } else if (const auto* create = std::get_if<event::OrderCreate>(&event.data)) {
     MarkVisit(event, kHostOrder, sink);
-    for (const event::OrderLine& line : create->lines) {
-      MarkProduct(event, line.product_id, kProductOrder, sink);
-    }
+    MarkOrder(event, *create, sink);
   }
 }
 
@@ -214,6 +213,26 @@ void Attribution::MarkProduct(const event::Event& event, const std::string& prod
   const int64_t age_ms = event.ts - found->second.ts;
   if (age_ms < 0 || age_ms > kProductWindowsMs[task]) return;
   sink->Add(Positive(LiveRanker::kProducts, found->second.example, event.ts, task));
+}
+
+// One order and one amount a product, whatever the number of its lines.
+void Attribution::MarkOrder(const event::Event& event, const event::OrderCreate& order,
+                            FeedbackSink* sink) {
+  std::map<std::string, int64_t> cents;
+  for (const event::OrderLine& line : order.lines) cents[line.product_id] += line.amount_cents;
+  for (const auto& [product, amount] : cents) {
+    const auto found = products_.find(Join(event.tenant, event.actor->id, product));
+    if (found == products_.end()) continue;
+    const int64_t age_ms = event.ts - found->second.ts;
+    if (age_ms < 0 || age_ms > kOrderWindowMs) continue;
+    Feedback feedback =
+        Positive(LiveRanker::kProducts, found->second.example, event.ts, kProductOrder);
+    if (amount > 0) {  // a gift with the order says nothing of what orders are worth
+      feedback.tasks |= uint64_t{1} << kProductValue;
+      feedback.worth = static_cast<float>(amount);
+    }
+    sink->Add(std::move(feedback));
+  }
 }
 
 }  // namespace heed::train

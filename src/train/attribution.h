@@ -4,7 +4,8 @@
 // A room's impression is the viewer's last one of that room; entering within a minute belongs to it,
 // and so does what the visit brings: a stay (inside for a minute), engagement until the viewer leaves,
 // an order within half an hour. A product's impression is the viewer's last one of it; a click within
-// five minutes belongs to it, a cart or an order within half an hour. Times are event times.
+// five minutes belongs to it, a cart or an order within half an hour, and what the order's lines of the
+// product come to. Times are event times.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +36,7 @@ struct Feedback {
   uint64_t example = 0;  // the impression's sequence in the log: the same in every replay
   int64_t ts = 0;        // ms
   uint64_t tasks = 0;    // bit t is the schema's task t
+  float worth = 0;       // kPositive: the label of those tasks that are values
   uint64_t viewer = 0;   // hashes of the viewer, and of platform and adapter
   uint64_t source = 0;
   std::string request_id;                        // of the decision that showed it; or ""
@@ -67,11 +69,12 @@ class Attribution {
   // minutes for events that come late.
   static constexpr int64_t kForgetMs = kOrderWindowMs + 10 * 60'000;
   enum HostTask : size_t { kEnter, kStay, kEngage, kHostOrder };
-  enum ProductTask : size_t { kClick, kCart, kProductOrder };
+  enum ProductTask : size_t { kClick, kCart, kProductOrder, kProductValue };
   // In the order of the schema's tasks.
   static constexpr int64_t kHostWindowsMs[] = {kEnterWindowMs, kStayWindowMs, kOrderWindowMs,
                                                kOrderWindowMs};
-  static constexpr int64_t kProductWindowsMs[] = {kClickWindowMs, kOrderWindowMs, kOrderWindowMs};
+  static constexpr int64_t kProductWindowsMs[] = {kClickWindowMs, kOrderWindowMs, kOrderWindowMs,
+                                                  kOrderWindowMs};
 
   struct Counts {
     uint64_t shown = 0;
@@ -109,6 +112,7 @@ class Attribution {
   void MarkVisit(const event::Event& event, HostTask task, FeedbackSink* sink);
   void MarkProduct(const event::Event& event, const std::string& product, ProductTask task,
                    FeedbackSink* sink);
+  void MarkOrder(const event::Event& event, const event::OrderCreate& order, FeedbackSink* sink);
 
   Opens rooms_, products_;
   std::set<std::tuple<int64_t, uint64_t, Due, Who>> due_;  // ts, example

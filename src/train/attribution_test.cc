@@ -186,17 +186,23 @@ TEST(Attribution, AgreesWithTheBatchExamples) {
         event::ProductImpression{.product_id = product},
         event::ProductClick{.product_id = product},
         event::CartAdd{.product_id = product, .qty = 1},
-        event::OrderCreate{.order_id = "o", .lines = {{.product_id = product, .qty = 1}}}};
+        event::OrderCreate{
+            .order_id = "o",
+            .lines = {{.product_id = product,
+                       .qty = 1,
+                       .amount_cents = static_cast<int64_t>(random.Below(3) * 100)}}}};
     apply(event::ActorKind::kViewer, user, data[random.Below(std::size(data))]);
   }
   examples.Finish();
 
   std::map<std::pair<LiveRanker, uint64_t>, uint64_t> positive;
+  std::map<uint64_t, float> worth;  // the first of a product's example
   for (const Feedback& one : sink.all) {
     if (one.kind == Kind::kShown) positive[{one.ranker, one.example}] = 0;
     if (one.kind == Kind::kPositive) positive.at({one.ranker, one.example}) |= one.tasks;
+    if (one.worth > 0) worth.emplace(one.example, one.worth);
   }
-  uint64_t compared = 0, ones = 0;
+  uint64_t compared = 0, ones = 0, amounts = 0;
   uint32_t hosts = 0, products = 0;
   for (const auto& [which, tasks] : positive) {
     const bool host = which.first == LiveRanker::kHosts;
@@ -204,7 +210,12 @@ TEST(Attribution, AgreesWithTheBatchExamples) {
     const uint32_t row = host ? hosts++ : products++;
     for (size_t task = 0; task < pool.schema().tasks.size(); ++task) {
       const float label = pool.label(row, task);
-      if (std::isnan(label)) continue;  // its window was open at the end
+      if (std::isnan(label)) continue;  // its window was open at the end, or nothing was paid
+      if (pool.schema().tasks[task].kind == model::TaskKind::kValue) {
+        ASSERT_EQ(label, worth.at(which.second));
+        ++amounts;
+        continue;
+      }
       ASSERT_EQ(label, static_cast<float>(tasks >> task & 1)) << which.second << " task " << task;
       ++compared, ones += label > 0 ? 1 : 0;
     }
@@ -213,6 +224,7 @@ TEST(Attribution, AgreesWithTheBatchExamples) {
   EXPECT_EQ(products, examples.products().size());
   EXPECT_GT(compared, 3'000u);
   EXPECT_GT(ones, 500u);
+  EXPECT_GT(amounts, 50u);
   EXPECT_LT(ones, compared);
 }
 

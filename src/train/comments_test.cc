@@ -119,7 +119,7 @@ Figures Measure(const text::Analyzer& analyzer, const std::vector<LabelledCommen
     auto& miner = rooms[comment.room];
     if (miner == nullptr)
       miner = std::make_unique<text::QuestionMiner>(meaning, text::QuestionConfig());
-    const uint64_t id = miner->Add(comment.text, static_cast<uint64_t>(t_ms), t_ms);
+    const uint64_t id = miner->Add({comment.text, static_cast<uint64_t>(t_ms), t_ms});
     if (id != 0) {
       ++clusters[comment.room + std::to_string(id)]
                 [comment.asks() ? comment.cluster : "no question"];

@@ -161,7 +161,14 @@ class SpecReader {
       label.loss_weight = static_cast<float>(table.Number("loss_weight", 1, 0, 1e6));
       label.value = static_cast<float>(table.Number("value", 1, -1e6, 1e6));
       late_.insert(label.column);
-      label_names_.push_back(label.name);
+      const std::string kind = table.String("kind", "binary");
+      if (kind == "value") {
+        ReadValue(table, &label);
+      } else if (kind != "binary") {
+        table.Fail("kind", "'kind' is binary or value, not '" + kind + "'");
+      } else {
+        label_names_.push_back(label.name);
+      }
       spec_.labels.push_back(std::move(label));
     }
     if (spec_.labels.empty()) root_.Fail("", "no [[label]]: nothing to learn");
@@ -341,6 +348,18 @@ class SpecReader {
     return column;
   }
 
+  // label_names_, which features and conditions are made of, has probabilities only.
+  void ReadValue(const TomlTable& table, LabelSpec* label) {
+    label->kind = model::TaskKind::kValue;
+    label->huber_delta = static_cast<float>(table.Number("huber_delta", 0, 0, 1e12));
+    if (label->huber_delta <= 0) table.Fail("huber_delta", "a value needs a 'huber_delta' above 0");
+    label->given = table.String("given", "");
+    if (!label->given.empty()) KnownLabel(table, "given", label->given);
+    if (!label->task || label->missing_is_zero || !std::isnan(label->at_least)) {
+      table.Fail("", "a value has neither 'at_least' nor 'missing_is_zero', and is a task");
+    }
+  }
+
   void KnownLabel(const TomlTable& table, const std::string& key, const std::string& label) {
     if (std::find(label_names_.begin(), label_names_.end(), label) == label_names_.end()) {
       table.Fail(key, "unknown label '" + label + "'" + Suggestion(label, label_names_));
@@ -422,7 +441,9 @@ model::Schema DatasetSpec::Schema() const {
     schema.sequences.push_back(std::move(out));
   }
   for (const LabelSpec& label : labels) {
-    if (label.task) schema.tasks.push_back({label.name, label.loss_weight, label.value});
+    if (!label.task) continue;
+    schema.tasks.push_back(
+        {label.name, label.loss_weight, label.value, label.kind, label.huber_delta, label.given});
   }
   return schema;
 }

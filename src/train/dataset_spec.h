@@ -40,6 +40,10 @@ struct LabelSpec {
   bool missing_is_zero = false;  // otherwise a missing label is unknown: no loss, no metric
   bool task = true;              // false: feedback that features may use, but no output
   float loss_weight = 1.0f, value = 1.0f;
+  // kValue: amounts; a row whose amount is missing or 0 is none's. Nothing else is made of such a label.
+  model::TaskKind kind = model::TaskKind::kBinary;
+  float huber_delta = 1.0f;
+  std::string given;
 };
 
 struct JoinSpec {  // a side table: one row a key

@@ -108,6 +108,11 @@ Result<EvaluationReport> Evaluate(const model::Ranker& ranker, Dataset& data,
   for (size_t t = 0; t < predictions.size(); ++t) {
     TaskReport task;
     task.task = data.schema().tasks[t].name;
+    if (data.schema().tasks[t].kind == model::TaskKind::kValue) {
+      task.value = MeasureValue(predictions[t]);
+      report.tasks.push_back(std::move(task));
+      continue;
+    }
     task.metrics = Measure(predictions[t]);
     if (options.bootstrap > 0) {
       task.intervals = Bootstrap(predictions[t], options.bootstrap, options.seed);

@@ -43,6 +43,7 @@ struct SegmentReport {
 };
 struct TaskReport {
   std::string task;
+  std::optional<ValueMetrics> value;  // of a value, which has nothing of what follows
   MetricSet metrics;
   std::optional<MetricIntervals> intervals;
   std::vector<RankingAt> ranking;

@@ -16,6 +16,7 @@
 #include "train/ranker_experiment.h"
 #include "train/recovery_experiment.h"
 #include "train/text_experiment.h"
+#include "train/voice_experiment.h"
 
 namespace heed::train {
 namespace {
@@ -31,6 +32,7 @@ constexpr Kind kKinds[] = {
     {"next_item", ParseNextItemExperiment},
     {"online_replay", ParseOnlineReplayExperiment},
     {"online_world", ParseOnlineWorldExperiment},
+    {"voice", ParseVoiceExperiment},
 };
 
 Result<std::string> EmbeddedText(const std::string& path) {

@@ -49,13 +49,15 @@ bool LabelLedger::Shown(uint64_t id, int64_t ts, std::shared_ptr<const model::Ba
   return true;
 }
 
-void LabelLedger::Positive(uint64_t id, uint64_t tasks, int64_t ts) {
+void LabelLedger::Positive(uint64_t id, uint64_t tasks, int64_t ts, float worth) {
   const auto found = examples_.find(id);
   if (found == examples_.end()) return;
   Example& example = found->second;
   EachTask(tasks, counts_.size(), [&](size_t task) {
     LabelState& state = example.states[task];
     Counts& counts = counts_[task];
+    const bool first = state == LabelState::kOpen || state == LabelState::kNegative;
+    if (IsValue(task) && first) example.worth = worth;
     if (state == LabelState::kOpen) {
       state = LabelState::kPositive;
       --counts.open, ++counts.positive;
@@ -82,7 +84,7 @@ void LabelLedger::Close(uint64_t id, size_t task, Example* example) {
   if (example->states[task] != LabelState::kOpen) return;
   example->states[task] = LabelState::kNegative;
   --counts_[task].open, ++counts_[task].negative;
-  Queue(id, task, example);
+  if (!IsValue(task)) Queue(id, task, example);
 }
 
 void LabelLedger::Advance(int64_t now_ts, std::vector<Matured>* matured) {
@@ -156,11 +158,21 @@ void LabelLedger::ForgetTold() {
 }
 
 std::string LabelLedger::Serialize(const model::Schema& schema) const {
+  return Write(schema, true);
+}
+
+std::string LabelLedger::SerializeChange(const model::Schema& schema, bool whole) {
+  std::string bytes = Write(schema, whole);
+  for (auto& [id, example] : examples_) example.stored = true;
+  return bytes;
+}
+
+std::string LabelLedger::Write(const model::Schema& schema, bool all_features) const {
   const size_t T = counts_.size();
   nn::TensorWriter out;
   std::vector<uint64_t> ids, words = {forgotten_, static_cast<uint64_t>(now_ts_), evicted_}, queue;
-  std::vector<uint32_t> states, learns;
-  std::vector<float> predicted;
+  std::vector<uint32_t> states, flags;
+  std::vector<float> predicted, worth;
   model::Batch rows;
   rows.Clear(schema);
   for (const auto& [id, example] : examples_) {
@@ -175,8 +187,10 @@ std::string LabelLedger::Serialize(const model::Schema& schema) const {
                        static_cast<uint32_t>(ended) << 4);
       predicted.push_back(example.predicted[task]);
     }
-    learns.push_back(example.learns ? 1 : 0);
-    model::AppendRow(schema, *example.features, 0, &rows);
+    worth.push_back(example.worth);
+    const bool has_features = all_features || !example.stored;
+    flags.push_back((example.learns ? 1U : 0U) | (has_features ? 0U : 2U));
+    if (has_features) model::AppendRow(schema, *example.features, 0, &rows);
   }
   for (const auto& [id, task] : queue_) queue.push_back(id), queue.push_back(task);
   for (const Counts& c : counts_) {
@@ -184,8 +198,9 @@ std::string LabelLedger::Serialize(const model::Schema& schema) const {
   }
   out.Uint64s("ids", ids);
   out.Uint32s("states", states);
-  out.Uint32s("learns", learns);
+  out.Uint32s("flags", flags);
   out.Floats("predicted", predicted, {predicted.size()});
+  out.Floats("worth", worth, {worth.size()});
   out.Uint64s("queue", queue);
   out.Uint64s("words", words);
   out.Uint64s("request.keys", rows.request_keys);
@@ -201,17 +216,18 @@ std::string LabelLedger::Serialize(const model::Schema& schema) const {
   return out.Finish();
 }
 
-Status LabelLedger::Restore(const model::Schema& schema, std::string_view bytes) {
+Status LabelLedger::Restore(const model::Schema& schema, std::string_view bytes,
+                            const LabelLedger* before) {
   const size_t T = counts_.size();
   HEED_ASSIGN_OR_RETURN(const nn::TensorReader in, nn::TensorReader::Open(bytes));
   HEED_ASSIGN_OR_RETURN(const auto ids, in.Uint64s("ids"));
   HEED_ASSIGN_OR_RETURN(const auto states, in.Uint32s("states"));
-  HEED_ASSIGN_OR_RETURN(const auto learns, in.Uint32s("learns"));
+  HEED_ASSIGN_OR_RETURN(const auto flags, in.Uint32s("flags"));
   HEED_ASSIGN_OR_RETURN(const auto queue, in.Uint64s("queue"));
   HEED_ASSIGN_OR_RETURN(const auto words, in.Uint64s("words"));
   const size_t n = ids.size() / 2;
-  if (ids.size() != 2 * n || states.size() != n * T || learns.size() != n ||
-      queue.size() % 2 != 0 || words.size() != 3 + 6 * T) {
+  if (ids.size() != 2 * n || states.size() != n * T || flags.size() != n || queue.size() % 2 != 0 ||
+      words.size() != 3 + 6 * T) {
     return Corruption("ledger: sizes disagree");
   }
   const auto floats = [&](const std::string& name, std::vector<float>* out) -> Status {
@@ -219,13 +235,16 @@ Status LabelLedger::Restore(const model::Schema& schema, std::string_view bytes)
     out->resize(length);
     return in.Floats(name, {length}, *out);
   };
-  std::vector<float> predicted;
+  std::vector<float> predicted, worth;
   HEED_RETURN_IF_ERROR(floats("predicted", &predicted));
-  if (predicted.size() != n * T) return Corruption("ledger: predictions");
+  HEED_RETURN_IF_ERROR(floats("worth", &worth));
+  if (predicted.size() != n * T || worth.size() != n) return Corruption("ledger: predictions");
   model::Batch rows;
   rows.Clear(schema);
-  rows.requests = rows.candidates = static_cast<uint32_t>(n);
-  for (uint32_t i = 0; i < n; ++i) rows.request_of.push_back(i);
+  for (const uint32_t flag : flags) {
+    if ((flag & 2) == 0) rows.request_of.push_back(rows.requests++);
+  }
+  rows.candidates = rows.requests;
   HEED_ASSIGN_OR_RETURN(rows.request_keys, in.Uint64s("request.keys"));
   HEED_ASSIGN_OR_RETURN(rows.candidate_keys, in.Uint64s("candidate.keys"));
   HEED_RETURN_IF_ERROR(floats("request.numerics", &rows.request_numerics));
@@ -246,16 +265,26 @@ Status LabelLedger::Restore(const model::Schema& schema, std::string_view bytes)
     const uint64_t* w = words.data() + 3 + 6 * task;
     counts_[task] = {w[0], w[1], w[2], w[3], w[4], w[5]};
   }
+  uint32_t row = 0;
   for (uint32_t i = 0; i < n; ++i) {
     const uint64_t id = ids[2 * i];
     if (i > 0 && id <= ids[2 * i - 2]) return Corruption("ledger: examples out of order");
     Example& example = examples_[id];
     example.ts = static_cast<int64_t>(ids[2 * i + 1]);
-    auto features = std::make_shared<model::Batch>();
-    features->Clear(schema);
-    model::AppendRow(schema, rows, i, features.get());
-    example.features = std::move(features);
-    example.learns = learns[i] != 0;
+    example.learns = (flags[i] & 1) != 0;
+    example.worth = worth[i];
+    if ((flags[i] & 2) == 0) {
+      auto features = std::make_shared<model::Batch>();
+      features->Clear(schema);
+      model::AppendRow(schema, rows, row++, features.get());
+      example.features = std::move(features);
+    } else {
+      if (before == nullptr || before->examples_.count(id) == 0) {
+        return Corruption("ledger: an example without its features");
+      }
+      example.features = before->examples_.at(id).features;
+    }
+    example.stored = true;
     for (uint32_t task = 0; task < T; ++task) {
       const uint32_t packed = states[i * T + task];
       if (packed >= 32) return Corruption("ledger: a state that does not exist");

@@ -29,7 +29,9 @@ struct LabelWindow {          // of one task, event time from the impression
 
 struct LedgerOptions {
   std::vector<LabelWindow> windows;  // one a task
-  size_t max_examples = 50'000;      // the oldest are evicted, their untold labels never told
+  // Bit t: task t is an amount. It is told when it comes; that it does not come tells nothing of it.
+  uint64_t value_tasks = 0;
+  size_t max_examples = 50'000;  // the oldest are evicted, their untold labels never told
 };
 
 enum class LabelState : uint8_t { kOpen, kPositive, kNegative, kCorrected };
@@ -44,8 +46,10 @@ class LabelLedger {
     std::vector<float> predicted;    // [T], calibrated, when it was shown
     std::vector<LabelState> states;  // [T]: what is known
     std::vector<LabelState> told;    // [T]: what the weights have been told; kOpen: nothing
+    float worth = 0;                 // of the first positive of a value
     bool learns = true;              // false: only watched (an influence cap)
     uint64_t queued = 0;             // tasks in the queue
+    bool stored = false;             // SerializeChange has given its features
   };
   enum class Step : uint8_t { kPositive, kNegative, kCorrection };
   struct Due {
@@ -76,8 +80,8 @@ class LabelLedger {
   bool Shown(uint64_t id, int64_t ts, std::shared_ptr<const model::Batch> features,
              std::vector<float> predicted, bool learns = true);
   bool Knows(uint64_t id) const { return id <= forgotten_ || examples_.count(id) > 0; }
-  // `tasks`: bit t is task t. Of examples that are not known: ignored.
-  void Positive(uint64_t id, uint64_t tasks, int64_t ts);
+  // `tasks`: bit t is task t; `worth`: of those that are values. Of examples that are not known: ignored.
+  void Positive(uint64_t id, uint64_t tasks, int64_t ts, float worth = 0);
   void Close(uint64_t id, uint64_t tasks);
   // Ends windows up to `now_ts` and forgets examples that nothing can happen to any more. The outcomes
   // are appended to `matured` (may be null).
@@ -98,15 +102,22 @@ class LabelLedger {
   int64_t now_ts() const { return now_ts_; }
 
   std::string Serialize(const model::Schema& schema) const;
-  // Into an empty ledger of the same options. kCorruption when the bytes do not fit together.
-  Status Restore(const model::Schema& schema, std::string_view bytes);
+  // The same without the features that SerializeChange has given already, of its owner's only chain of
+  // them: nearly all of the bytes. `whole`: with all features, such a chain's beginning.
+  std::string SerializeChange(const model::Schema& schema, bool whole);
+  // Into an empty ledger of the same options. kCorruption when the bytes do not fit together. `before`:
+  // the ledger as it was at the change before; null where all features are there.
+  Status Restore(const model::Schema& schema, std::string_view bytes,
+                 const LabelLedger* before = nullptr);
 
  private:
   using Place = std::tuple<int64_t, uint64_t, uint32_t>;  // ts, example, task
 
+  bool IsValue(size_t task) const { return (options_.value_tasks >> task & 1) != 0; }
   void Queue(uint64_t id, size_t task, Example* example);
   void Close(uint64_t id, size_t task, Example* example);
   void Forget(std::map<uint64_t, Example>::iterator which);
+  std::string Write(const model::Schema& schema, bool all_features) const;
 
   LedgerOptions options_;
   int64_t keep_ms_ = 0;  // the longest correction window

@@ -19,7 +19,9 @@ uint64_t ExamplePool::Add(const model::Batch& row, int64_t ts) {
   }
   Chunk& chunk = chunks_.back();
   model::AppendRow(schema_, row, 0, &chunk.rows);
-  chunk.rows.labels.insert(chunk.rows.labels.end(), schema_.tasks.size(), 0.0f);
+  for (const model::TaskSpec& task : schema_.tasks) {
+    chunk.rows.labels.push_back(task.kind == model::TaskKind::kBinary ? 0.0f : kUnknown);
+  }
   chunk.shown_ts.push_back(ts);
   ++end_;
   if (size() > max_rows_ + kChunkRows) {
@@ -34,6 +36,12 @@ void ExamplePool::SetLabel(uint64_t row, size_t task, float label) {
   const uint64_t position = row - begin_;
   chunks_[position / kChunkRows]
       .rows.labels[(position % kChunkRows) * schema_.tasks.size() + task] = label;
+}
+
+void ExamplePool::SetValue(uint64_t row, size_t task, float value) {
+  if (row >= begin_ && std::isnan(label(static_cast<uint32_t>(row - begin_), task))) {
+    SetLabel(row, task, value);
+  }
 }
 
 float ExamplePool::label(uint32_t sample, size_t task) const {
@@ -118,7 +126,12 @@ class LogExamples::Sink final : public FeedbackSink {
           std::lower_bound(rows.examples.begin(), rows.examples.end(), feedback.example);
       for (size_t task = 0; task < rows.pool.schema().tasks.size(); ++task) {
         if ((feedback.tasks >> task & 1) == 0) continue;
-        rows.pool.SetLabel(static_cast<uint64_t>(found - rows.examples.begin()), task, 1.0f);
+        const auto row = static_cast<uint64_t>(found - rows.examples.begin());
+        if (rows.pool.schema().tasks[task].kind == model::TaskKind::kBinary) {
+          rows.pool.SetLabel(row, task, 1.0f);
+        } else {
+          rows.pool.SetValue(row, task, feedback.worth);
+        }
       }
     }
   }

@@ -43,6 +43,8 @@ class ExamplePool final : public Examples {
   uint64_t Add(const model::Batch& row, int64_t ts);
   // Ignored when the row has been dropped.
   void SetLabel(uint64_t row, size_t task, float label);
+  // Of a value: the first that comes.
+  void SetValue(uint64_t row, size_t task, float value);
   // Once, at the end: what was shown less than windows_ms[task] before `now_ts` has an unknown label,
   // and the rows are split.
   void Finish(int64_t now_ts, std::span<const int64_t> windows_ms);

@@ -176,6 +176,41 @@ MetricSet Measure(const Predictions& predictions) {
   return sample.Measure(std::vector<double>(sample.group_count(), 1.0));
 }
 
+double RevenueCapture(std::span<const float> predicted, std::span<const float> values,
+                      double share) {
+  const auto worth = [&](uint32_t row) {
+    return std::isnan(values[row]) ? 0.0 : static_cast<double>(values[row]);
+  };
+  std::vector<uint32_t> order(predicted.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+    if (predicted[a] != predicted[b]) return predicted[a] > predicted[b];
+    return worth(a) < worth(b);
+  });
+  const auto best = static_cast<size_t>(std::ceil(share * static_cast<double>(order.size())));
+  double found = 0, all = 0;
+  for (size_t i = 0; i < order.size(); ++i) {
+    all += worth(order[i]);
+    if (i < best) found += worth(order[i]);
+  }
+  return all > 0 ? found / all : kNan;
+}
+
+ValueMetrics MeasureValue(const Predictions& predictions) {
+  ValueMetrics out;
+  double expected = 0, all = 0;
+  for (size_t i = 0; i < predictions.labels.size(); ++i) {
+    out.rows += 1;
+    expected += static_cast<double>(predictions.probabilities[i]);
+    if (std::isnan(predictions.labels[i])) continue;
+    out.paid += 1;
+    all += static_cast<double>(predictions.labels[i]);
+  }
+  out.revenue_capture = RevenueCapture(predictions.probabilities, predictions.labels, 0.01);
+  out.pcoc = all > 0 ? expected / all : kNan;
+  return out;
+}
+
 RankingMetrics MeasureRanking(const Predictions& predictions, uint32_t k) {
   std::unordered_map<uint32_t, std::vector<uint32_t>> groups;
   for (uint32_t i = 0; i < predictions.labels.size(); ++i) {

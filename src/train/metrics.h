@@ -12,8 +12,8 @@ namespace heed::train {
 // One task's predictions on one set of rows: parallel arrays, [rows] each.
 struct Predictions {
   std::vector<float> scores;         // only their order matters: logits
-  std::vector<float> probabilities;  // in [0, 1]
-  std::vector<float> labels;         // 0 or 1; rows with NaN are left out
+  std::vector<float> probabilities;  // in [0, 1]; of a value what is expected of it
+  std::vector<float> labels;         // 0 or 1, or amounts; rows with NaN are left out
   std::vector<uint32_t> groups;      // whose row it is, for GAUC, HR, NDCG and resampling
 };
 
@@ -32,6 +32,20 @@ double Auc(std::span<const float> scores, std::span<const float> labels,
            std::span<const double> weights = {});
 
 MetricSet Measure(const Predictions& predictions);
+
+// How good predictions of a value are, over all rows: one whose label is NaN was worth nothing.
+struct ValueMetrics {
+  double rows = 0, paid = 0;   // paid: with a label
+  double revenue_capture = 0;  // RevenueCapture at 1 %
+  double pcoc = 0;             // sum of what was expected / sum of the labels
+};
+ValueMetrics MeasureValue(const Predictions& predictions);
+
+// The share of the sum of `values` that is in the rows with the largest predictions: `share` of them,
+// rounded up. NaN values count as 0, and of equal predictions the smaller values come first, so that a
+// constant earns nothing. NaN when the sum is not above 0.
+double RevenueCapture(std::span<const float> predicted, std::span<const float> values,
+                      double share);
 
 struct RankingMetrics {
   double hit_rate = 0;  // share of groups with a positive among the k best

@@ -1,8 +1,10 @@
 #include "train/online_trainer.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -18,8 +20,22 @@ using Step = LabelLedger::Step;
 // log(1 + exp(x)), of any x.
 double Softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
 
-double LossOf(Step step, double logit) {
-  switch (step) {
+// The labels of one step: examples once each, whatever number of their labels is due.
+struct Lesson {
+  struct Label {
+    size_t row = 0, task = 0;
+    LabelState known = LabelState::kOpen;
+    Step step = Step::kPositive;
+    std::optional<double> units;  // of a value: its label, in units of the head
+  };
+  model::Batch batch;
+  std::vector<uint64_t> ids;  // by row
+  std::vector<Label> labels;
+};
+
+double LossOf(const Lesson::Label& label, double logit) {
+  if (label.units) return nn::Huber(logit - *label.units);
+  switch (label.step) {
     case Step::kPositive: return Softplus(-logit);
     case Step::kNegative: return Softplus(logit);
     case Step::kCorrection: return -logit;
@@ -27,26 +43,15 @@ double LossOf(Step step, double logit) {
   return 0;
 }
 
-double SlopeOf(Step step, double logit) {
-  switch (step) {
+double SlopeOf(const Lesson::Label& label, double logit) {
+  if (label.units) return nn::HuberSlope(logit - *label.units);
+  switch (label.step) {
     case Step::kPositive: return static_cast<double>(nn::Sigmoid(static_cast<float>(logit))) - 1;
     case Step::kNegative: return static_cast<double>(nn::Sigmoid(static_cast<float>(logit)));
     case Step::kCorrection: return -1;
   }
   return 0;
 }
-
-// The labels of one step: examples once each, whatever number of their labels is due.
-struct Lesson {
-  struct Label {
-    size_t row = 0, task = 0;
-    LabelState known = LabelState::kOpen;
-    Step step = Step::kPositive;
-  };
-  model::Batch batch;
-  std::vector<uint64_t> ids;  // by row
-  std::vector<Label> labels;
-};
 
 // Rows touched, by table. Sorted when asked for, or when there are many more than there were.
 struct TouchedRows {
@@ -89,6 +94,14 @@ Status Check(const OnlineOptions& options, const model::Schema& schema) {
   return {};
 }
 
+LedgerOptions LedgerOf(const OnlineOptions& options, const model::Schema& schema) {
+  LedgerOptions ledger = options.ledger;
+  for (size_t t = 0; t < schema.tasks.size(); ++t) {
+    if (schema.tasks[t].kind == model::TaskKind::kValue) ledger.value_tasks |= uint64_t{1} << t;
+  }
+  return ledger;
+}
+
 }  // namespace
 
 std::string_view AlarmName(Alarm alarm) {
@@ -106,7 +119,7 @@ struct OnlineTrainer::Impl {
   Impl(std::unique_ptr<model::Ranker> ranker, const OnlineOptions& wanted)
       : options(wanted),
         live(std::move(ranker)),
-        ledger(wanted.ledger),
+        ledger(LedgerOf(wanted, live->config().schema)),
         viewers(wanted.viewer_share, wanted.influence_window),
         sources(wanted.source_share, wanted.influence_window),
         rates(wanted.label_rate, wanted.ledger.windows.size()),
@@ -116,6 +129,7 @@ struct OnlineTrainer::Impl {
         touched(live->net().tables.size()) {
     live->SetCounting(false);  // once an example, not once a label
     live->TrackKeys();
+    live->TrackChanges();
   }
 
   const model::Schema& schema() const { return live->config().schema; }
@@ -132,6 +146,9 @@ struct OnlineTrainer::Impl {
   bool Fit(const Lesson& lesson);
   void Judge(const Lesson& lesson);
   void RollBack();
+  void Expire();
+  std::string Rest() const;
+  Status RestoreRest(std::string_view bytes);
   // The largest movement of the logit of a label of the lesson; infinite when one is not finite.
   double Movement(const Lesson& lesson) const;
 
@@ -147,7 +164,10 @@ struct OnlineTrainer::Impl {
   Alarm alarm = Alarm::kNone;
   uint32_t refused_in_a_row = 0, rollbacks_in_a_row = 0, halvings = 0;
   uint64_t examples = 0, steps = 0, labels = 0, corrections = 0, bounded = 0, refused = 0;
-  uint64_t unlearned = 0, rollbacks = 0;
+  uint64_t unlearned = 0, rollbacks = 0, expired_rows = 0;
+  uint32_t clock = 0, expired_at = 0;  // minutes of event time: the tables', of the last look
+  // The next checkpoint is whole: live or shadow is not what changes of it would make of the last.
+  bool replaced = true;
 
   // Scratch.
   model::StepRecord before;
@@ -182,6 +202,26 @@ void OnlineTrainer::Impl::Advance(int64_t now_ts) {
   for (const LabelLedger::Matured& outcome : matured) {
     Suspect(rates.Matured(outcome.task, outcome.positive));
   }
+  Expire();
+}
+
+void OnlineTrainer::Impl::Expire() {
+  constexpr int64_t kMinuteMs = 60'000;
+  const auto now = static_cast<uint32_t>(std::max<int64_t>(ledger.now_ts(), 0) / kMinuteMs);
+  if (now <= clock) return;
+  // Also where nothing expires: who turns it on later must not find ages that stood still.
+  clock = now;
+  live->SetClock(now);
+  shadow->SetClock(now);  // its rows keep their ages, for the day that they go live
+  if (options.expire_after_ms <= 0) return;
+  const int64_t age = std::max<int64_t>(options.expire_after_ms / kMinuteMs, 1);
+  if (now < expired_at + std::max<int64_t>(age / 16, 1) || now <= age) return;
+  expired_at = now;
+  const model::TableRows gone = live->ExpireRows(now - static_cast<uint32_t>(age));
+  for (size_t i = 0; i < gone.size(); ++i) {
+    touched[i].Add(gone[i]);
+    expired_rows += gone[i].size();
+  }
 }
 
 // Labels that cannot be right end learning, and what was learned of them goes.
@@ -195,6 +235,7 @@ void OnlineTrainer::Impl::Suspect(bool wrong) {
 void OnlineTrainer::Impl::RollBack() {
   live = shadow->Copy();
   live->TrackKeys();
+  replaced = true;
   ++rollbacks;
   ledger.ForgetTold();
   health.Restart();
@@ -225,19 +266,19 @@ void OnlineTrainer::Impl::Judge(const Lesson& lesson) {
   const size_t T = schema().tasks.size();
   std::vector<double> ours(lesson.ids.size(), 0.0), theirs(ours);
   for (const Lesson::Label& label : lesson.labels) {
+    if (label.units) continue;  // amounts: a single large one would be the verdict
     const size_t i = label.row * T + label.task;
     const auto weight = static_cast<double>(schema().tasks[label.task].loss_weight);
     ours[label.row] +=
-        weight * LossOf(label.step, Calibrated(label.task, static_cast<double>(at_start[i])));
+        weight * LossOf(label, Calibrated(label.task, static_cast<double>(at_start[i])));
     theirs[label.row] +=
-        weight *
-        LossOf(label.step, Calibrated(label.task, static_cast<double>(reference.logits[i])));
+        weight * LossOf(label, Calibrated(label.task, static_cast<double>(reference.logits[i])));
   }
   for (size_t row = 0; row < ours.size(); ++row) {
     switch (health.Add(ours[row], theirs[row])) {
       case LearningHealth::Verdict::kNone: break;
       case LearningHealth::Verdict::kPromote:
-        shadow = live->Copy();
+        shadow = live->CopyInPlaceOf(*shadow);
         rollbacks_in_a_row = 0;
         halvings -= halvings > 0 ? 1 : 0;
         return;  // the rest of the batch was judged by the old one
@@ -265,8 +306,8 @@ void OnlineTrainer::Impl::Learn(const Lesson& lesson, LearnReport* report) {
       const auto weight = static_cast<double>(schema().tasks[label.task].loss_weight);
       const double logit = Calibrated(label.task, static_cast<double>(logits[i]));
       const auto scale = static_cast<double>(live->net().calibration_scale[label.task]);
-      loss += weight * LossOf(label.step, logit);
-      d_logits[i] += static_cast<float>(weight * scale * SlopeOf(label.step, logit));
+      loss += weight * LossOf(label, logit);
+      d_logits[i] += static_cast<float>(weight * scale * SlopeOf(label, logit));
     }
     return loss;
   };
@@ -328,7 +369,7 @@ Status OnlineTrainer::Add(const Feedback& feedback) {
   switch (feedback.kind) {
     case Feedback::Kind::kShown: return in.Show(feedback);
     case Feedback::Kind::kPositive:
-      in.ledger.Positive(feedback.example, feedback.tasks, feedback.ts);
+      in.ledger.Positive(feedback.example, feedback.tasks, feedback.ts, feedback.worth);
       for (size_t task = 0; task < in.schema().tasks.size(); ++task) {
         if ((feedback.tasks >> task & 1) != 0)
           in.Suspect(in.rates.Positive(feedback.example, task));
@@ -351,8 +392,12 @@ LearnReport OnlineTrainer::Learn(int64_t now_ts, uint32_t max_steps) {
     lesson.labels.clear();
     LabelLedger::Due due;
     while (lesson.ids.size() < in.options.batch_size && in.ledger.Take(&due)) {
+      const model::TaskSpec& task = in.schema().tasks[due.task];
+      const bool value = task.kind == model::TaskKind::kValue;
       const bool positive = due.known != LabelState::kNegative;
-      if (due.known != LabelState::kCorrected || !in.progressive.Correct(due.task, due.id)) {
+      if (value) {
+        // An amount has no log loss; it is learned and not judged.
+      } else if (due.known != LabelState::kCorrected || !in.progressive.Correct(due.task, due.id)) {
         in.progressive.Add(due.task, due.id, due.example->predicted[due.task], positive);
       }
       if (!due.example->learns) continue;
@@ -362,7 +407,11 @@ LearnReport OnlineTrainer::Learn(int64_t now_ts, uint32_t max_steps) {
         lesson.ids.push_back(due.id);
         model::AppendRow(in.schema(), *due.example->features, 0, &lesson.batch);
       }
-      lesson.labels.push_back({row, due.task, due.known, due.step});
+      lesson.labels.push_back({row, due.task, due.known, due.step, {}});
+      if (value) {
+        lesson.labels.back().units =
+            static_cast<double>(due.example->worth) / static_cast<double>(task.huber_delta);
+      }
     }
     if (!lesson.ids.empty()) in.Learn(lesson, &report);
   }
@@ -396,6 +445,10 @@ Status OnlineTrainer::SetShadow(std::unique_ptr<model::Ranker> shadow) {
   }
   impl_->shadow = std::move(shadow);
   impl_->shadow->SetCounting(false);
+  impl_->shadow->TrackChanges();
+  if (impl_->clock > 0) impl_->shadow->SetClock(impl_->clock);
+  impl_->live->ForgetCopies();
+  impl_->replaced = true;
   impl_->health.Restart();
   return {};
 }
@@ -418,6 +471,7 @@ OnlineStats OnlineTrainer::stats() const {
           .over_viewer = in.viewers.refused(),
           .over_source = in.sources.refused(),
           .rollbacks = in.rollbacks,
+          .expired_rows = in.expired_rows,
           .rate_scale = std::pow(0.5, in.halvings),
           .queued_labels = in.ledger.due(),
           .followed_examples = in.ledger.size(),
@@ -427,69 +481,137 @@ OnlineStats OnlineTrainer::stats() const {
           .labels_of = in.ledger.counts()};
 }
 
-std::string OnlineTrainer::Serialize() const {
-  const Impl& in = *impl_;
+// ---- as bytes ---------------------------------------------------------------------------------
+
+// All but the rankers and the ledger: of a size that depends on the options only.
+std::string OnlineTrainer::Impl::Rest() const {
   std::string rest;
   ByteWriter out(rest);
-  out.Fixed(static_cast<uint8_t>(in.alarm));
+  out.Fixed(static_cast<uint8_t>(alarm));
   for (const uint64_t count :
-       {uint64_t{in.refused_in_a_row}, uint64_t{in.rollbacks_in_a_row}, uint64_t{in.halvings},
-        in.examples, in.steps, in.labels, in.corrections, in.bounded, in.refused, in.unlearned,
-        in.rollbacks}) {
+       {uint64_t{refused_in_a_row}, uint64_t{rollbacks_in_a_row}, uint64_t{halvings}, examples,
+        steps, labels, corrections, bounded, refused, unlearned, rollbacks, expired_rows,
+        uint64_t{clock}, uint64_t{expired_at}}) {
     out.Varint(count);
   }
-  in.viewers.Write(&out);
-  in.sources.Write(&out);
-  in.rates.Write(&out);
-  in.health.Write(&out);
-  in.progressive.Write(&out);
-  in.drift.Write(&out);
+  viewers.Write(&out);
+  sources.Write(&out);
+  rates.Write(&out);
+  health.Write(&out);
+  progressive.Write(&out);
+  drift.Write(&out);
+  return rest;
+}
+
+Status OnlineTrainer::Impl::RestoreRest(std::string_view bytes) {
+  ByteReader reader(bytes);
+  const auto stored_alarm = reader.Fixed<uint8_t>();
+  if (stored_alarm > static_cast<uint8_t>(Alarm::kByHand)) reader.Fail();
+  alarm = static_cast<Alarm>(stored_alarm);
+  refused_in_a_row = static_cast<uint32_t>(reader.Varint());
+  rollbacks_in_a_row = static_cast<uint32_t>(reader.Varint());
+  halvings = static_cast<uint32_t>(reader.Varint());
+  for (uint64_t* count : {&examples, &steps, &labels, &corrections, &bounded, &refused, &unlearned,
+                          &rollbacks, &expired_rows}) {
+    *count = reader.Varint();
+  }
+  clock = static_cast<uint32_t>(reader.Varint());
+  expired_at = static_cast<uint32_t>(reader.Varint());
+  viewers.Read(&reader);
+  sources.Read(&reader);
+  rates.Read(&reader);
+  health.Read(&reader);
+  progressive.Read(&reader);
+  drift.Read(&reader);
+  if (!reader.ok() || reader.remaining() != 0) {
+    return Corruption("learner: made with other options, or damaged");
+  }
+  if (clock > 0) live->SetClock(clock), shadow->SetClock(clock);
+  return {};
+}
+
+std::string OnlineTrainer::Serialize() const {
+  const Impl& in = *impl_;
   nn::TensorWriter file;
   file.Bytes("live", in.live->Serialize());
   file.Bytes("shadow", in.shadow->Serialize());
   file.Bytes("ledger", in.ledger.Serialize(in.schema()));
-  file.Bytes("rest", rest);
+  file.Bytes("rest", in.Rest());
   return file.Finish();
+}
+
+Result<std::unique_ptr<OnlineTrainer>> OnlineTrainer::Of(std::unique_ptr<model::Ranker> live,
+                                                         std::unique_ptr<model::Ranker> shadow,
+                                                         const OnlineOptions& options) {
+  HEED_RETURN_IF_ERROR(Check(options, live->config().schema));
+  if (!(shadow->config() == live->config())) {
+    return Corruption("learner: the shadow is another model");
+  }
+  auto impl = std::make_unique<Impl>(std::move(live), options);
+  impl->shadow = std::move(shadow);
+  impl->shadow->SetCounting(false);
+  impl->shadow->TrackChanges();
+  impl->live->ForgetCopies();
+  return std::unique_ptr<OnlineTrainer>(new OnlineTrainer(std::move(impl)));
 }
 
 Result<std::unique_ptr<OnlineTrainer>> OnlineTrainer::Restore(std::string_view bytes,
                                                               const OnlineOptions& options) {
   HEED_ASSIGN_OR_RETURN(const nn::TensorReader file, nn::TensorReader::Open(bytes));
-  HEED_ASSIGN_OR_RETURN(const std::string_view live, file.Bytes("live"));
-  HEED_ASSIGN_OR_RETURN(const std::string_view shadow, file.Bytes("shadow"));
+  HEED_ASSIGN_OR_RETURN(const std::string_view live_bytes, file.Bytes("live"));
+  HEED_ASSIGN_OR_RETURN(const std::string_view shadow_bytes, file.Bytes("shadow"));
   HEED_ASSIGN_OR_RETURN(const std::string_view ledger, file.Bytes("ledger"));
   HEED_ASSIGN_OR_RETURN(const std::string_view rest, file.Bytes("rest"));
-  HEED_ASSIGN_OR_RETURN(std::unique_ptr<model::Ranker> ranker, model::Ranker::Parse(live));
-  HEED_RETURN_IF_ERROR(Check(options, ranker->config().schema));
-  auto impl = std::make_unique<Impl>(std::move(ranker), options);
-  Impl& in = *impl;
-  HEED_ASSIGN_OR_RETURN(in.shadow, model::Ranker::Parse(shadow));
-  if (!(in.shadow->config() == in.live->config())) {
-    return Corruption("learner: the shadow is another model");
-  }
-  in.shadow->SetCounting(false);
+  HEED_ASSIGN_OR_RETURN(std::unique_ptr<model::Ranker> live, model::Ranker::Parse(live_bytes));
+  HEED_ASSIGN_OR_RETURN(std::unique_ptr<model::Ranker> shadow, model::Ranker::Parse(shadow_bytes));
+  HEED_ASSIGN_OR_RETURN(std::unique_ptr<OnlineTrainer> trainer,
+                        Of(std::move(live), std::move(shadow), options));
+  Impl& in = *trainer->impl_;
   HEED_RETURN_IF_ERROR(in.ledger.Restore(in.schema(), ledger));
-  ByteReader reader(rest);
-  const auto alarm = reader.Fixed<uint8_t>();
-  if (alarm > static_cast<uint8_t>(Alarm::kByHand)) reader.Fail();
-  in.alarm = static_cast<Alarm>(alarm);
-  in.refused_in_a_row = static_cast<uint32_t>(reader.Varint());
-  in.rollbacks_in_a_row = static_cast<uint32_t>(reader.Varint());
-  in.halvings = static_cast<uint32_t>(reader.Varint());
-  for (uint64_t* count : {&in.examples, &in.steps, &in.labels, &in.corrections, &in.bounded,
-                          &in.refused, &in.unlearned, &in.rollbacks}) {
-    *count = reader.Varint();
+  HEED_RETURN_IF_ERROR(in.RestoreRest(rest));
+  return trainer;
+}
+
+Status OnlineTrainer::WriteTo(model::CheckpointChain* chain, std::string_view note) {
+  Impl& in = *impl_;
+  const bool whole = in.replaced || chain->WholeIsDue();
+  std::string beside;
+  ByteWriter out(beside);
+  out.String(note);
+  out.String(in.ledger.SerializeChange(in.schema(), whole));
+  out.String(in.Rest());
+  const std::array rankers = {in.live.get(), in.shadow.get()};
+  in.replaced = true;  // should it fail, parts of it are taken
+  HEED_RETURN_IF_ERROR(whole ? chain->WriteWhole(rankers, beside)
+                             : chain->WriteIncrement(rankers, beside));
+  in.replaced = false;
+  return {};
+}
+
+Result<OnlineTrainer::Restored> OnlineTrainer::Restore(model::CheckpointChain::Restored chain,
+                                                       const OnlineOptions& options) {
+  if (chain.rankers.size() != 2) return Corruption("learner: not a model and its shadow");
+  HEED_ASSIGN_OR_RETURN(std::unique_ptr<OnlineTrainer> trainer,
+                        Of(std::move(chain.rankers[0]), std::move(chain.rankers[1]), options));
+  Impl& in = *trainer->impl_;
+  Restored restored;
+  LabelLedger before(LedgerOf(options, in.schema()));
+  for (size_t i = 0; i < chain.beside.size(); ++i) {
+    ByteReader reader(chain.beside[i]);
+    restored.note = reader.String();
+    const std::string_view ledger = reader.String(), rest = reader.String();
+    if (!reader.ok() || reader.remaining() != 0) return Corruption("learner: ends early");
+    in.ledger = LabelLedger(LedgerOf(options, in.schema()));
+    HEED_RETURN_IF_ERROR(in.ledger.Restore(in.schema(), ledger, i == 0 ? nullptr : &before));
+    if (i + 1 < chain.beside.size()) {
+      before = std::move(in.ledger);
+    } else {
+      HEED_RETURN_IF_ERROR(in.RestoreRest(rest));
+    }
   }
-  in.viewers.Read(&reader);
-  in.sources.Read(&reader);
-  in.rates.Read(&reader);
-  in.health.Read(&reader);
-  in.progressive.Read(&reader);
-  in.drift.Read(&reader);
-  if (!reader.ok() || reader.remaining() != 0) {
-    return Corruption("learner: made with other options, or damaged");
-  }
-  return std::unique_ptr<OnlineTrainer>(new OnlineTrainer(std::move(impl)));
+  in.replaced = false;
+  restored.trainer = std::move(trainer);
+  return restored;
 }
 
 }  // namespace heed::train

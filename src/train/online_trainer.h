@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "model/checkpoint_chain.h"
 #include "model/ranker.h"
 #include "train/attribution.h"
 #include "train/label_ledger.h"
@@ -51,6 +52,9 @@ struct OnlineOptions {
   HealthOptions health;
   uint32_t refused_to_stop = 5;    // steps that are not finite, one after the other
   uint32_t rollbacks_to_stop = 3;  // without a promotion between
+  // Rows whose key no example has had for so long, in event time, go, but for the two shared ones; 0: none.
+  // Looked for 16 times in that time. Keys that wait to be admitted are forgotten each time.
+  int64_t expire_after_ms = 0;
   uint32_t progressive_window = 5'000;
   uint32_t drift_horizon = 5'000;
 };
@@ -75,6 +79,7 @@ struct OnlineStats {
   // For whatever reason. After one the weights are another object, with the shadow's rows: a copy kept by
   // touched rows begins anew.
   uint64_t rollbacks = 0;
+  uint64_t expired_rows = 0;
   double rate_scale =
       1;  // of all rates: halved by a verdict's rollback, doubled up to 1 by a promotion
   uint64_t queued_labels = 0, followed_examples = 0, evicted_examples = 0;
@@ -92,6 +97,15 @@ class OnlineTrainer {
   static Result<std::unique_ptr<OnlineTrainer>> Restore(std::string_view bytes,
                                                         const OnlineOptions& options);
   std::string Serialize() const;
+  // The same in a chain: what changed since this trainer's last checkpoint there, or all where a whole one is
+  // due, with `note` beside it. After Restored, into the chain it was restored from.
+  Status WriteTo(model::CheckpointChain* chain, std::string_view note);
+  struct Restored {
+    std::unique_ptr<OnlineTrainer> trainer;
+    std::string note;  // of the checkpoint it is from
+  };
+  static Result<Restored> Restore(model::CheckpointChain::Restored chain,
+                                  const OnlineOptions& options);
   ~OnlineTrainer();
 
   // Feedback of this ranker, in order. What a replay tells again changes nothing. kInvalidArgument:
@@ -105,7 +119,8 @@ class OnlineTrainer {
   const model::Ranker& live() const;
   const model::Ranker& shadow() const;
   // By table, ascending: the rows changed since the last call. Rows a table has gained since are new, in
-  // here or not. After a rollback everything has changed.
+  // here or not; a key that was given an expired row's place is in here from its first lesson on. After a
+  // rollback everything has changed.
   std::vector<std::vector<uint32_t>> TakeTouchedRows();
 
   // Live weights become the shadow's.
@@ -123,6 +138,9 @@ class OnlineTrainer {
  private:
   struct Impl;
   explicit OnlineTrainer(std::unique_ptr<Impl> impl);
+  static Result<std::unique_ptr<OnlineTrainer>> Of(std::unique_ptr<model::Ranker> live,
+                                                   std::unique_ptr<model::Ranker> shadow,
+                                                   const OnlineOptions& options);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -76,8 +76,9 @@ class Pruner {
         PredictBy(ScorerOf(ranker), ranker, data_, view(), data_.samples_of(options_.split)));
     Quality mean;
     double tasks = 0;
-    for (const Predictions& task : predictions) {
-      const MetricSet metrics = Measure(task);
+    for (size_t t = 0; t < predictions.size(); ++t) {
+      if (data_.schema().tasks[t].kind == model::TaskKind::kValue) continue;
+      const MetricSet metrics = Measure(predictions[t]);
       if (std::isnan(metrics.auc)) continue;
       mean.auc += metrics.auc, mean.log_loss += metrics.log_loss, tasks += 1;
     }

@@ -187,6 +187,15 @@ class Loader {
   Status AddLabel(const CsvReader& csv, size_t i) {
     const LabelSpec& label = spec_.labels[i];
     double value = log_.numbers[label.column].back();
+    if (label.kind == model::TaskKind::kValue) {
+      if (value < 0) {
+        return InvalidArgument(csv.Where() + ": label column '" + label.column + "' is below 0",
+                               label.column);
+      }
+      if (value == 0) value = kNan;
+      log_.labels[i].push_back(static_cast<float>(value));
+      return {};
+    }
     if (std::isnan(value) && label.missing_is_zero) value = 0;
     if (!std::isnan(label.at_least) && !std::isnan(value)) value = value >= label.at_least ? 1 : 0;
     if (!std::isnan(value) && value != 0 && value != 1) {

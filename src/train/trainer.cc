@@ -187,8 +187,9 @@ class Run {
   void CorrectLogits() {
     const size_t T = data_.schema().tasks.size();
     std::vector<float> shift(T, static_cast<float>(std::log(options_.negative_share)));
-    for (size_t t = 0; t < options_.positive_weights.size(); ++t) {
-      shift[t] -= std::log(options_.positive_weights[t]);
+    for (size_t t = 0; t < T; ++t) {
+      if (!options_.positive_weights.empty()) shift[t] -= std::log(options_.positive_weights[t]);
+      if (IsValue(t)) shift[t] = 0;  // an amount's rows are the positive ones
     }
     ranker_->SetCalibration(std::vector<float>(T, 1.0f), shift);
   }
@@ -210,6 +211,10 @@ class Run {
   std::vector<float> BaseLogOdds() const {
     std::vector<float> out;
     for (size_t t = 0; t < data_.schema().tasks.size(); ++t) {
+      if (IsValue(t)) {
+        out.push_back(MeanValue(t));
+        continue;
+      }
       double ones = 1, known = 2;  // one imagined row of each class keeps it finite
       for (const uint32_t sample : plan_.samples) {
         const float label = data_.label(sample, t);
@@ -221,6 +226,21 @@ class Run {
       out.push_back(static_cast<float>(std::log(weight * ones / (known - ones))));
     }
     return out;
+  }
+
+  bool IsValue(size_t task) const {
+    return data_.schema().tasks[task].kind == model::TaskKind::kValue;
+  }
+
+  // In the head's unit; 0 where no row has one.
+  float MeanValue(size_t task) const {
+    double sum = 0, known = 0;
+    for (const uint32_t sample : plan_.samples) {
+      const float label = data_.label(sample, task);
+      if (!std::isnan(label)) sum += static_cast<double>(label), known += 1;
+    }
+    const auto unit = static_cast<double>(data_.schema().tasks[task].huber_delta);
+    return known > 0 ? static_cast<float>(sum / known / unit) : 0.0f;
   }
 
   std::vector<uint32_t> Shuffled(uint64_t epoch) const {
@@ -262,6 +282,11 @@ class Run {
     for (size_t t = 0; t < predictions.size(); ++t) {
       if (!options_.stop_task.empty() && options_.stop_task != data_.schema().tasks[t].name)
         continue;
+      if (IsValue(t)) {  // judged where it is asked for by name
+        const double found = MeasureValue(predictions[t]).revenue_capture;
+        if (!options_.stop_task.empty() && !std::isnan(found)) sum += found, tasks += 1;
+        continue;
+      }
       const MetricSet metrics = Measure(predictions[t]);
       const double metric = options_.stop_metric == TrainOptions::StopMetric::kAuc ? metrics.auc
                             : options_.stop_metric == TrainOptions::StopMetric::kGauc
@@ -291,8 +316,9 @@ class Run {
     }
     if (options_.calibrate && !best_predictions_.empty()) {
       std::vector<float> scale, shift;
-      for (const Predictions& task : best_predictions_) {
-        const Calibration fit = FitPlatt(task.scores, task.labels);
+      for (size_t t = 0; t < best_predictions_.size(); ++t) {
+        const Predictions& task = best_predictions_[t];
+        const Calibration fit = IsValue(t) ? Calibration() : FitPlatt(task.scores, task.labels);
         scale.push_back(fit.scale), shift.push_back(fit.shift);
       }
       best_->SetCalibration(scale, shift);
@@ -479,6 +505,7 @@ Result<TrainResult> Train(const Examples& data, const model::RankerConfig& confi
   HEED_ASSIGN_OR_RETURN(const std::vector<Predictions> predictions,
                         Predict(*second.ranker, data, {}, valid));
   for (size_t t = 0; t < predictions.size(); ++t) {
+    if (data.schema().tasks[t].kind == model::TaskKind::kValue) continue;
     second.calibration.second[t] =
         FitShift(predictions[t].scores, predictions[t].labels, second.calibration.first[t]);
   }

@@ -1,4 +1,4 @@
-#include "media/moment_record.h"
+#include "media/moment.h"
 
 #include <algorithm>
 #include <cmath>
@@ -71,7 +71,7 @@ std::optional<Feature> FeatureByName(std::string_view name) {
   return std::nullopt;
 }
 
-void AddTo(const VoiceSecond& second, MomentRecord* moment) {
+void AddTo(const VoiceSecond& second, Moment* moment) {
   for (size_t i = 0; i < kVoiceFeatures; ++i)
     if (const auto value = second.values[i]) moment->values.Set(static_cast<Feature>(i), *value);
   moment->of(Modality::kVoice) = {.ok = second.cover > 0, .cover = second.cover, .age_ms = 0};

@@ -92,7 +92,7 @@ struct Coverage {
   bool operator==(const Coverage& other) const = default;
 };
 
-struct MomentRecord {
+struct Moment {
   std::string room;
   uint32_t epoch = 0;   // counts discontinuities: nothing is measured across one
   int64_t second = 0;   // of the broadcast's time base: [second, second + 1)
@@ -107,11 +107,11 @@ struct MomentRecord {
 
   Coverage& of(Modality modality) { return modalities[static_cast<size_t>(modality)]; }
   const Coverage& of(Modality modality) const { return modalities[static_cast<size_t>(modality)]; }
-  bool operator==(const MomentRecord& other) const = default;
+  bool operator==(const Moment& other) const = default;
 };
 
 // Puts what was measured into the moment of the same second and epoch. A second that was not heard has no age here:
 // the voice does not say when it was last heard.
-void AddTo(const VoiceSecond& second, MomentRecord* moment);
+void AddTo(const VoiceSecond& second, Moment* moment);
 
 }  // namespace heed::media
