@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -39,7 +39,8 @@ int Fd::Release() { return std::exchange(fd_, -1); }
 
 Result<Pipe> MakePipe() {
   int fds[2];
-  if (pipe2(fds, O_CLOEXEC) != 0) return IoError(std::string("pipe: ") + std::strerror(errno));
+  if (pipe2(fds, O_CLOEXEC) != 0)
+    return IoError(std::string("pipe: ") + std::system_category().message(errno));
   return Pipe{Fd(fds[0]), Fd(fds[1])};
 }
 
@@ -59,9 +60,11 @@ Result<Child> Child::Start(const std::string& program, const std::vector<std::st
   std::vector<std::string> kept;
   for (const char* name : {"SSL_CERT_FILE", "SSL_CERT_DIR", "ASAN_OPTIONS", "UBSAN_OPTIONS",
                            "TSAN_OPTIONS", "LD_LIBRARY_PATH"}) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody here changes the environment
     if (const char* value = std::getenv(name)) kept.push_back(std::string(name) + "=" + value);
   }
   std::vector<char*> environment;
+  environment.reserve(kept.size() + 1);
   for (std::string& line : kept) environment.push_back(line.data());
   environment.push_back(nullptr);
 
@@ -82,7 +85,7 @@ Result<Child> Child::Start(const std::string& program, const std::vector<std::st
   posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) {
     child.pid_ = -1;
-    return IoError("cannot start " + program + ": " + std::strerror(failed));
+    return IoError("cannot start " + program + ": " + std::system_category().message(failed));
   }
   return child;
 }

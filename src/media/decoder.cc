@@ -11,8 +11,8 @@
 #include <cerrno>
 #include <chrono>
 #include <climits>
-#include <cstring>
 #include <deque>
+#include <system_error>
 #include <thread>
 
 #include "base/random.h"
@@ -40,7 +40,7 @@ Result<std::string> WorkerProgram(const std::string& configured) {
   if (!configured.empty()) return configured;
   std::array<char, PATH_MAX> self{};
   if (readlink("/proc/self/exe", self.data(), self.size() - 1) < 0) {
-    return IoError(std::string("/proc/self/exe: ") + std::strerror(errno));
+    return IoError(std::string("/proc/self/exe: ") + std::system_category().message(errno));
   }
   const std::string path = self.data();
   return path.substr(0, path.rfind('/') + 1) + "heed-decoder";
@@ -129,7 +129,7 @@ class Session {
       struct stat about {};
       if (!input.open()) {
         return Status(errno == ENOENT ? Code::kNotFound : Code::kIo,
-                      options_.input + ": " + std::strerror(errno));
+                      options_.input + ": " + std::system_category().message(errno));
       }
       if (fstat(input.get(), &about) != 0 || !S_ISREG(about.st_mode)) {
         return InvalidArgument(options_.input + ": not a file");

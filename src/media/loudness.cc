@@ -4,13 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <new>
 
 namespace heed::media {
 namespace {
 
 constexpr unsigned kChannels = 2;
-constexpr unsigned long kFrameRate = 48000;
+constexpr uint32_t kFrameRate = 48000;
 
 std::optional<double> Floored(int error, double lufs) {
   if (error != EBUR128_SUCCESS || std::isnan(lufs)) return std::nullopt;

@@ -89,7 +89,7 @@ void AddMeasurement(const Measurement& m, std::span<const VoiceFrame> frames,
   }
   std::sort(values.begin(), values.end());
   const auto quantile = [&](double q) {
-    return values[static_cast<size_t>(q * static_cast<double>(values.size() - 1) + 0.5)];
+    return values[static_cast<size_t>(std::lround(q * static_cast<double>(values.size() - 1)))];
   };
   out->insert(out->end(), {level.Mean(), level.Deviation(), quantile(0.2), quantile(0.5),
                            quantile(0.8), change.Deviation()});

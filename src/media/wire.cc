@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 namespace heed::media {
 namespace {
@@ -45,7 +46,8 @@ Result<bool> MessageReader::Read(int fd) {
       const ssize_t n = read(fd, to, want);
       if (n < 0 && errno == EINTR) continue;
       if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
-      if (n < 0) return IoError(std::string("decoder pipe: ") + std::strerror(errno));
+      if (n < 0)
+        return IoError(std::string("decoder pipe: ") + std::system_category().message(errno));
       if (n == 0) {
         if (got_ > 0) return Corruption("decoder pipe: ends within a message");
         return Status(Code::kUnavailable, "decoder pipe: closed");
@@ -114,7 +116,8 @@ Status MessageWriter::Write(MessageHeader header, std::span<const std::span<cons
   while (at < pieces.size()) {
     ssize_t n = writev(fd_, pieces.data() + at, static_cast<int>(pieces.size() - at));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return IoError(std::string("decoder pipe: ") + std::strerror(errno));
+    if (n < 0)
+      return IoError(std::string("decoder pipe: ") + std::system_category().message(errno));
     for (; at < pieces.size() && static_cast<size_t>(n) >= pieces[at].iov_len; ++at) {
       n -= static_cast<ssize_t>(pieces[at].iov_len);
     }

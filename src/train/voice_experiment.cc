@@ -239,14 +239,16 @@ class VoiceExperiment final : public Experiment {
     std::map<std::string, std::vector<uint32_t>> speakers;
     for (uint32_t i = 0; i < all.size(); ++i) speakers[all[i].speaker].push_back(i);
     if (per_voice) {
-      for (const auto& [speaker, rows] : speakers) {
-        const auto own = [&](const Utterance& u) { return u.speaker == speaker; };
+      for (const auto& voice : speakers) {
+        const auto own = [&](const Utterance& u) { return u.speaker == voice.first; };
         Normalize(&all, own, own, false);
       }
     }
     Hits hits;
     size_t fold = 0;
-    for (const auto& [speaker, test] : speakers) {
+    for (const auto& fold_rows : speakers) {
+      const std::string& speaker = fold_rows.first;
+      const std::vector<uint32_t>& test = fold_rows.second;
       if (*stopped || Stopped(run)) {
         *stopped = true;
         return hits;

@@ -87,6 +87,7 @@ Status AddressRules::Allow(std::string_view text) {
 bool AddressRules::Allows(const sockaddr* address, socklen_t size) const {
   static const std::vector<Network> not_public = [] {
     std::vector<Network> all;
+    all.reserve(kNotPublic.size());
     for (const std::string_view text : kNotPublic) all.push_back(Parse(text).value());
     return all;
   }();

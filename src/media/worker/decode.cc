@@ -148,7 +148,7 @@ class Decoder {
     return SendStream();
   }
 
-  Status Unreadable(int error) {
+  Status Unreadable(int error) const {
     if (gone_) return {};
     return Status(error == AVERROR_EOF ? Code::kUnavailable : Code::kInvalidArgument,
                   "not a recording or stream that is read here: " + LibavError(error));
@@ -368,8 +368,10 @@ class Decoder {
 int Decode(const DecodeOptions& options) {
   av_log_set_level(AV_LOG_QUIET);
   // MPEG-TS asks iconv for its tables, which are files: before the sandbox, once.
-  if (iconv_t tables = iconv_open("UTF-8", "ISO-8859-1"); tables != iconv_t(-1))
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): iconv's sign of failure
+  if (iconv_t tables = iconv_open("UTF-8", "ISO-8859-1"); tables != iconv_t(-1)) {
     iconv_close(tables);
+  }
   Decoder decoder(options);
   Status status = LimitProcess();
   if (status.ok()) status = EnterDecodeSandbox();

@@ -1,6 +1,7 @@
 // heed-decoder: the part of Heed that reads media, as a process of its own. Started by the engine
 // (media/decoder.h); started by hand it shows what the engine would see.
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -29,7 +30,7 @@ int Usage(const std::string& what) {
 }
 
 // The number after `name`, moving on; false when there is none.
-bool Number(int argc, char** argv, int* i, long long* value) {
+bool Number(int argc, char** argv, int* i, int64_t* value) {
   if (*i + 1 >= argc) return false;
   char* end = nullptr;
   *value = std::strtoll(argv[++*i], &end, 10);
@@ -40,7 +41,7 @@ int RunDecode(int argc, char** argv) {
   heed::media::DecodeOptions options;
   for (int i = 2; i < argc; ++i) {
     const std::string name = argv[i];
-    long long value = 0;
+    int64_t value = 0;
     if (name == "--live") {
       options.live = true;
     } else if (name == "--no-picture") {
@@ -64,7 +65,7 @@ int RunFetch(int argc, char** argv) {
   heed::media::FetchOptions options;
   for (int i = 2; i < argc; ++i) {
     const std::string name = argv[i];
-    long long value = 0;
+    int64_t value = 0;
     if (name == "--allow" && i + 1 < argc) {
       if (const heed::Status allowed = options.rules.Allow(argv[++i]); !allowed.ok()) {
         return Usage(allowed.message());
@@ -88,8 +89,10 @@ int RunFetch(int argc, char** argv) {
 
 #ifdef HEED_SANITIZED
 // The leak check starts a tracer at the end, which the sandbox does not allow.
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the sanitizer's name
 extern "C" const char* __asan_default_options();
 extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 #endif
 
 int main(int argc, char** argv) {

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <memory>
+#include <system_error>
 
 namespace heed::media {
 namespace {
@@ -20,7 +20,8 @@ struct Release {
 using Filter = std::unique_ptr<void, Release>;
 
 Status Failed(const char* what, int error) {
-  return Status(Code::kInternal, std::string("sandbox: ") + what + ": " + std::strerror(error));
+  return Status(Code::kInternal,
+                std::string("sandbox: ") + what + ": " + std::system_category().message(error));
 }
 
 template <size_t N>
