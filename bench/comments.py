@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Real bullet comments replayed through a real server over HTTP: bursts, latency, memory.
 
-Each recording of HEED_DATA/danmaku is a room. Its comments are posted as events in the order and, times the
-speed, at the pace they came; their event times are those of the recording, so that at any speed the server
-sees the same rooms. Beside it a probe posts a comment to a room of its own and asks for that room's
-statistics until they count it. Reported: the server's own time from an acknowledged comment to the statistics
+Each recording of HEED_DATA/danmaku is a room. Its comments, or as many as the time allows around its fullest
+stretches, are posted as events in the order and, times the speed, at the pace they came; their event times are those of the recording, so that at any speed the server
+sees the same rooms. Beside it a probe posts a comment to a new room and asks for that room's statistics
+until they count it. Reported: the server's own time from an acknowledged comment to the statistics
 that count it (the bucket's upper bound), the probe's, how many of each recording's ten fullest stretches of
 five seconds lie in a burst that was found, and what memory the server takes. Status 1 when a gate fails.
 
@@ -19,6 +19,7 @@ import os
 import pathlib
 import re
 import shutil
+import statistics
 import sys
 import tempfile
 import threading
@@ -75,18 +76,17 @@ def play(port, room, comments, base_ms, speed, seconds):
     return sent
 
 
-def probe(port, room, stop, taken):
+def probe(port, prefix, stop, taken):
     client, number = Client(port), 0
     while not stop.is_set():
-        client.ask("POST", "/v1/events", event(number, room, f"p{number}", int(time.time() * 1000), "这个多少钱"))
-        acknowledged, number = time.monotonic(), number + 1
-        while True:
-            seen = json.loads(client.ask("GET", f"/v1/rooms/{room}/comments?words=0"))["minute"]["comments"]
-            if seen >= min(number, 100):
-                break
+        number += 1
+        room = f"{prefix}-{number}"   # of its own, or its comments would fall out of the minute that is counted
+        client.ask("POST", "/v1/events", event(number, room, "u", int(time.time() * 1000), "这个多少钱"))
+        acknowledged = time.monotonic()
+        while json.loads(client.ask("GET", f"/v1/rooms/{room}/comments?words=0"))["minute"]["comments"] < 1:
             assert time.monotonic() - acknowledged < 10, "a comment was not counted in 10 s"
         taken.append((time.monotonic() - acknowledged) * 1000)
-        time.sleep(0.6)   # so that a minute holds a hundred
+        time.sleep(0.3)
 
 
 def percentile_ms(text, before, share):
@@ -107,16 +107,28 @@ def covered(client, room, comments, base_ms, sent):
     """How many of the room's ten fullest bins, of those sent, lie in a burst; how many bursts there are."""
     bursts = json.loads(client.ask("GET", f"/v1/rooms/{room}/comments"))["bursts"]
     bins = collections.Counter((base_ms + int(t * 1000)) // (BIN_S * 1000) for t, _, _ in comments[:sent])
-    # Without the first: players show what was written before a recording starts all at once.
+    # After a minute, before which a room has no past; and no stretch that is hardly fuller than the usual one.
     first = base_ms // (BIN_S * 1000)
-    fullest = [each for each, _ in bins.most_common() if each > first + 12][:10]
+    usual = statistics.median(bins.values())
+    fullest = [each for each, count in bins.most_common() if each > first + 12 and count >= 2 * usual][:10]
     inside = [each for each in fullest if any(
         burst["begin_ts"] <= each * BIN_S * 1000 and
         (burst["end_ts"] is None or each * BIN_S * 1000 <= burst["end_ts"]) for burst in bursts)]
     return len(inside), len(fullest), len(bursts)
 
 
+def stretch(comments, length_s):
+    """So much of a recording, from where most of its ten fullest bins follow; a minute of past before them."""
+    bins = collections.Counter(int(t) // BIN_S for t, _, _ in comments)
+    fullest = [each * BIN_S for each, _ in bins.most_common() if each > 12][:10]
+    starts = [max(0, each - 120) for each in fullest]
+    best = max(starts, key=lambda start: sum(start <= each < start + length_s for each in fullest))
+    best = max(0, min(best, comments[-1][0] + 1 - length_s))
+    return [(t - best, user, text) for t, user, text in comments if best <= t < best + length_s]
+
+
 def measure(server, rooms, speed, seconds):
+    rooms = {name: stretch(comments, speed * seconds) for name, comments in rooms.items()}
     client, stop, taken, sent = Client(server.port), threading.Event(), [], {}
     names = {name: f"{name}-{speed}x" for name in rooms}
     longest = max(comments[-1][0] for comments in rooms.values())
@@ -138,6 +150,7 @@ def measure(server, rooms, speed, seconds):
     took_s = time.monotonic() - began
     stop.set()
     prober.join()
+    client = Client(server.port)   # the first has rested longer than the server lets one
     text = client.ask("GET", "/metrics")
     found = [covered(client, names[name], rooms[name], base_ms, sent[name]) for name in rooms]
     taken.sort()

@@ -104,7 +104,7 @@ class Watch {
     switch (line.kind) {
       case RoomLine::Kind::kComment:
         room_.Add({line.text, line.viewer, line.t_ms, ++number_},
-                  tools_.analyzer().Analyze(line.text));
+                  tools_.analyzer().Analyze(line.text, /*with_reasons=*/false));
         return {};
       case RoomLine::Kind::kSpeech:
         return room_.HostSaid({line.t_ms, line.end_ms, line.text, "", true}).status();

@@ -1,8 +1,6 @@
 #include "engine/comment_reader.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -21,7 +19,6 @@
 namespace heed::engine {
 namespace {
 
-constexpr int kNice = 5;                 // rankings first
 constexpr int64_t kNameEveryMs = 5'000;  // a shelf that is laid out is a hundred events at once
 constexpr int64_t kLookEveryMs = 1'000;  // at idle rooms and changed packs
 
@@ -175,7 +172,6 @@ void CommentReader::Heard(std::span<const store::LogRecord> records) {
 // ---- the reader's side ------------------------------------------------------------------------
 
 void CommentReader::Loop() {
-  static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice));
   std::vector<Item> items;
   int64_t looked_ms = 0;
   for (;;) {
@@ -279,7 +275,8 @@ void CommentReader::Handle(const Item& item) {
 void CommentReader::ReadComment(const Item& item, CommentRoom* room) {
   const bool viewer = item.source == std::string_view("viewer");
   text::CommentAnalysis analysis;
-  if (viewer) analysis = tools_->analyzer().Analyze(item.text);  // without the lock: it is the cost
+  // Without the lock: it is the cost.
+  if (viewer) analysis = tools_->analyzer().Analyze(item.text, /*with_reasons=*/false);
   {
     const std::lock_guard lock(room->mutex);
     if (room->shelf_changed && item.clock_ms - room->named_ms >= kNameEveryMs) NameProducts(room);
@@ -293,9 +290,9 @@ void CommentReader::ReadComment(const Item& item, CommentRoom* room) {
   if (item.arrived_us == 0) return;
   const int64_t took_us = Clock::System().steady_us() - item.arrived_us;
   const auto bucket =
-      std::lower_bound(CommentStats::kBuckets_s.begin(), CommentStats::kBuckets_s.end(),
+      std::lower_bound(CommentStats::kLatencyBounds.begin(), CommentStats::kLatencyBounds.end(),
                        static_cast<double>(took_us) * 1e-6) -
-      CommentStats::kBuckets_s.begin();
+      CommentStats::kLatencyBounds.begin();
   ++latency_[static_cast<size_t>(bucket)];
   latency_us_ += took_us;
 }
@@ -344,12 +341,13 @@ void CommentReader::Lint(const Item& item, CommentRoom* room) {
     events.push_back(std::move(event));
   }
   if (events.empty() || log_ == nullptr) return;
-  const Status queued = log_->TryAppend(
-      std::move(events), /*never_shed=*/false, [](Result<std::vector<store::Appended>> appended) {
-        if (!appended.ok()) {
-          spdlog::error("a compliance hit is not kept: {}", appended.status().ToString());
-        }
-      });
+  const Status queued = log_->TryAppend(std::move(events), /*never_shed=*/false,
+                                        [](const Result<std::vector<store::Appended>>& appended) {
+                                          if (!appended.ok()) {
+                                            spdlog::error("a compliance hit is not kept: {}",
+                                                          appended.status().ToString());
+                                          }
+                                        });
   if (!queued.ok()) spdlog::error("a compliance hit is not kept: {}", queued.ToString());
 }
 

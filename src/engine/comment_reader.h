@@ -55,9 +55,9 @@ struct CommentRoom {
 };
 
 struct CommentStats {
-  // From an acknowledged comment to the statistics that count it; the last bucket has no bound.
-  static constexpr std::array<double, 12> kBuckets_s = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
-                                                        0.05,   0.1,   0.2,    0.5,   1,    5};
+  // Seconds from an acknowledged comment to the statistics that count it; the last bucket has no bound.
+  static constexpr std::array<double, 12> kLatencyBounds = {
+      0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 5};
   uint64_t comments = 0, segments = 0;    // read
   uint64_t hits = 0;                      // of packs and model, in all of them
   uint64_t skipped = 0;                   // left: the reader was behind

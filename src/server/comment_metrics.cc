@@ -20,7 +20,7 @@ void AddCommentMetrics(Engine& engine, Metrics& metrics) {
                                           "Found by compliance packs or the model beside them");
   const Histogram latency = metrics.AddHistogram(
       "heed_comment_seconds", "From an acknowledged comment to the statistics that count it",
-      {CommentStats::kBuckets_s.begin(), CommentStats::kBuckets_s.end()});
+      {CommentStats::kLatencyBounds.begin(), CommentStats::kLatencyBounds.end()});
   const Gauge queued = metrics.AddGauge("heed_comments_queued", "Waiting to be read");
   const Gauge rooms = metrics.AddGauge("heed_comment_rooms", "Rooms whose comments are kept");
   metrics.BeforeScrape([=, &desk = *engine.desk(), before = std::make_shared<CommentStats>()] {

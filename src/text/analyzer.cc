@@ -50,7 +50,7 @@ struct Analyzer::Model {
   static Result<std::unique_ptr<const Model>> Make(std::unique_ptr<Classifier> classifier,
                                                    std::span<const std::string_view> names);
   // `probabilities`: may be null.
-  TextLabel Ask(std::string_view text, const WordLists& lists,
+  TextLabel Ask(std::string_view text, const WordLists& lists, bool with_reasons,
                 std::vector<float>* probabilities) const;
 };
 
@@ -71,10 +71,22 @@ Result<std::unique_ptr<const Analyzer::Model>> Analyzer::Model::Make(
   return std::unique_ptr<const Model>(std::move(model));
 }
 
-TextLabel Analyzer::Model::Ask(std::string_view text, const WordLists& lists,
+TextLabel Analyzer::Model::Ask(std::string_view text, const WordLists& lists, bool with_reasons,
                                std::vector<float>* probabilities) const {
   size_t prefix = 0;
   const std::string input = with_tokens ? lists.WithTokens(text, &prefix) : std::string(text);
+  if (!with_reasons) {
+    thread_local const ScratchPtr scratch = NewScratch();
+    TextBatch batch;
+    classifier->Append(input, &batch);
+    std::vector<float> answers(names().size());
+    classifier->Score(batch, scratch.get(), answers);
+    classifier->ToProbabilities(answers);
+    const auto best = std::max_element(answers.begin(), answers.end());
+    TextLabel label{names()[static_cast<size_t>(best - answers.begin())], *best, {}};
+    if (probabilities != nullptr) *probabilities = std::move(answers);
+    return label;
+  }
   Explanation answer = classifier->Explain(input);
   const std::vector<WordLists::Hit> hits =
       with_tokens ? lists.Find(text) : std::vector<WordLists::Hit>();
@@ -162,7 +174,7 @@ Result<std::unique_ptr<Analyzer>> Analyzer::Make(AnalyzerParts parts) {
                                                 std::move(sentiment), std::move(offence)));
 }
 
-CommentAnalysis Analyzer::Analyze(std::string_view text) const {
+CommentAnalysis Analyzer::Analyze(std::string_view text, bool with_reasons) const {
   CommentAnalysis out;
   const std::vector<WordLists::Hit> hits = lists_->Find(text);
   const auto any = [&](auto speaks) {
@@ -173,7 +185,7 @@ CommentAnalysis Analyzer::Analyze(std::string_view text) const {
       any([](const WordList& list) { return list.intent == "purchase" && list.topic; });
   if (intent_ != nullptr) {
     std::vector<float> probabilities;
-    out.intent = intent_->Ask(text, *lists_, &probabilities);
+    out.intent = intent_->Ask(text, *lists_, with_reasons, &probabilities);
     for (size_t c = 0; c < probabilities.size(); ++c) {
       const std::string& name = intent_->names()[c];
       if (Contains(kAskingIntents, name) || (how_to_buy && name == "purchase")) {
@@ -198,7 +210,7 @@ CommentAnalysis Analyzer::Analyze(std::string_view text) const {
   }
 
   if (sentiment_ != nullptr) {
-    out.sentiment = sentiment_->Ask(text, *lists_, nullptr);
+    out.sentiment = sentiment_->Ask(text, *lists_, with_reasons, nullptr);
   } else {
     int polarity = 0;
     for (const WordLists::Hit& hit : hits) polarity += lists_->all()[hit.list].polarity;
@@ -215,7 +227,7 @@ CommentAnalysis Analyzer::Analyze(std::string_view text) const {
   float offensive = 0;
   if (offence_ != nullptr) {
     std::vector<float> probabilities;
-    out.offence = offence_->Ask(text, *lists_, &probabilities);
+    out.offence = offence_->Ask(text, *lists_, with_reasons, &probabilities);
     const auto& names = offence_->names();
     offensive = probabilities[static_cast<size_t>(
         std::find(names.begin(), names.end(), "offensive") - names.begin())];

@@ -146,6 +146,12 @@ TEST(Analyzer, AModelTrainedWithTokensIsRecognised) {
   ASSERT_NE(reason, answer.intent.reasons.end());
   EXPECT_EQ(text.substr(reason->begin, reason->end - reason->begin), "几钱");
   EXPECT_GT(reason->contribution, 0);
+
+  const CommentAnalysis quick = analyzer.value()->Analyze(text, /*with_reasons=*/false);
+  EXPECT_EQ(quick.intent.name, answer.intent.name);
+  EXPECT_NEAR(quick.intent.probability, answer.intent.probability, 1e-5);
+  EXPECT_NEAR(quick.asks, answer.asks, 1e-5);
+  EXPECT_TRUE(quick.intent.reasons.empty());
 }
 
 }  // namespace

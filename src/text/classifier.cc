@@ -193,6 +193,7 @@ Explanation Classifier::Explain(std::string_view text) const {
   answer.probabilities.resize(C);
   answer.bias.resize(C);
   const float share = 1.0f / static_cast<float>(net.members.size()), scaled = net.scale * share;
+  const float wide = scaled * net.WideFactor(T), deep = scaled * net.Power(T);
   for (size_t m = 0; m < net.members.size(); ++m) {
     net.Pool(m, &pass);
     net.Classify(m, &pass);
@@ -205,7 +206,7 @@ Explanation Classifier::Explain(std::string_view text) const {
       Token& token = answer.tokens[t];
       const float* e = pass.items.Row(t);
       for (size_t c = 0; c < C; ++c) {
-        token.contributions[c] += scaled * net.WideFactor(T) * pass.wide.Row(t)[c];
+        token.contributions[c] += wide * pass.wide.Row(t)[c];
       }
       for (size_t h = 0; h < H; ++h) {
         const float a = pass.tape.weights[h * (T + 1) + t];
@@ -213,7 +214,7 @@ Explanation Classifier::Explain(std::string_view text) const {
         for (size_t c = 0; c < C; ++c) {
           float value = 0.0f;
           for (size_t d = 0; d < D; ++d) value += e[d] * output.weight.value.Row(h * D + d)[c];
-          token.contributions[c] += scaled * net.Power(T) * a * value;
+          token.contributions[c] += deep * a * value;
         }
       }
     }
