@@ -220,6 +220,14 @@ struct TaskLearning {
   double auc = 0, log_loss = 0, pcoc = 0, ece = 0;
 };
 
+struct InputLearning {  // a number that the model reads, of late beside the training rows
+  std::string name;
+  double mean = 0,
+         deviation = 1;   // in deviations of the training rows: 0 and 1 where nothing changed
+  double absent = 0;      // share without a value
+  double divergence = 0;  // train/progressive.h: 0.1 is worth a look, 0.25 much
+};
+
 struct LearningStats {
   std::string model;    // "hosts", "products"
   std::string version;  // what serves: "hosts-000003+1234", 1234 steps from hosts-000003
@@ -240,6 +248,7 @@ struct LearningStats {
   double unseen_keys = 0;         // share of keys that the model has no row for
   std::string drifted;            // the number whose mean moved most since training,
   double drifted_deviations = 0;  // and by how many of its deviations
+  std::vector<InputLearning> inputs;
   std::vector<TaskLearning> tasks;
 };
 

@@ -49,6 +49,11 @@ int Evaluate(const Options& options) {
   for (const train::TaskReport& task : report.value().tasks) {
     const train::MetricIntervals* in = task.intervals ? &*task.intervals : nullptr;
     std::printf("%s\n", task.task.c_str());
+    if (task.value) {
+      Print("revenue at 1 %", task.value->revenue_capture, nullptr);
+      Print("PCOC", task.value->pcoc, nullptr);
+      continue;
+    }
     Print("AUC", task.metrics.auc, in ? &in->auc : nullptr);
     Print("GAUC", task.metrics.gauc, in ? &in->gauc : nullptr);
     Print("log loss", task.metrics.log_loss, in ? &in->log_loss : nullptr);

@@ -5,6 +5,7 @@
 #include "heed/engine.h"
 
 #include "cli/command.h"
+#include "cli/inspect_drift.h"
 #include "event/event.h"
 #include "event/json.h"
 #include "model/ranker.h"
@@ -91,7 +92,12 @@ int InspectModel(const std::string& path) {
     std::printf("\n");
   }
   for (const model::TaskSpec& task : config.schema.tasks) {
-    std::printf("task        %-18s worth %g\n", task.name.c_str(), static_cast<double>(task.value));
+    std::printf("task        %-18s worth %g", task.name.c_str(), static_cast<double>(task.value));
+    if (task.kind == model::TaskKind::kValue) {
+      std::printf(", a value%s%s, Huber delta %g", task.given.empty() ? "" : " given ",
+                  task.given.c_str(), static_cast<double>(task.huber_delta));
+    }
+    std::printf("\n");
   }
   return 0;
 }
@@ -101,7 +107,7 @@ int InspectModel(const std::string& path) {
 void AddInspect(CLI::App& app, int* exit_code) {
   struct Options {
     std::string directory = "data";
-    std::string model;
+    DriftOptions model;
     uint64_t from = 1;
   };
   auto options = std::make_shared<Options>();
@@ -109,7 +115,10 @@ void AddInspect(CLI::App& app, int* exit_code) {
   command->require_subcommand(1);
   command->footer(
       "Examples:\n  heed inspect events --data data | head\n"
-      "  heed inspect model data/models/hosts-000001.heed");
+      "  heed inspect model data/models/hosts-000001.heed\n"
+      "  heed inspect model model.heed --config examples/recipes/kuairand.toml --data "
+      "KuaiRand-Pure\n"
+      "  heed inspect model hosts --port 8080 --json");
   CLI::App* events = command->add_subcommand("events", "The event log, one JSON object a line");
   events->add_option("--data", options->directory, "The engine's directory")->capture_default_str();
   events->add_option("--from", options->from, "First sequence")->capture_default_str();
@@ -118,9 +127,32 @@ void AddInspect(CLI::App& app, int* exit_code) {
   CLI::App* stats = command->add_subcommand("stats", "Counts, as one JSON object");
   stats->add_option("--data", options->directory, "The engine's directory")->capture_default_str();
   stats->callback([options, exit_code] { *exit_code = InspectStats(options->directory); });
-  CLI::App* model = command->add_subcommand("model", "What a model file reads and predicts");
-  model->add_option("file", options->model, "A .heed file")->required();
-  model->callback([options, exit_code] { *exit_code = InspectModel(options->model); });
+  CLI::App* model =
+      command->add_subcommand("model",
+                              "What a model file reads and predicts; with a data set, or of a "
+                              "server that learns, also how well its heads are "
+                              "calibrated and how far its inputs are from those it was trained on");
+  DriftOptions& drift = options->model;
+  model->add_option("model", drift.model, "A .heed file; with --port, hosts or products")
+      ->required();
+  CLI::Option* recipe = model->add_option("--config", drift.recipe, "The recipe it was trained by");
+  CLI::Option* data =
+      model->add_option("--data", drift.directory, "Folder with the data set's files");
+  recipe->needs(data);
+  data->needs(recipe);
+  model->add_option("--split", drift.split, "valid or test")
+      ->check(CLI::IsMember({"valid", "test"}))
+      ->capture_default_str();
+  model->add_option("--host", drift.host, "Where the server listens")->capture_default_str();
+  CLI::Option* port = model->add_option("--port", drift.port, "Its port")->excludes(recipe);
+  model->add_option("--key", drift.key, "An API key with the scope models")->envname("HEED_KEY");
+  model->add_flag("--json", drift.json, "Calibration and drift as one JSON object");
+  model->callback([options, exit_code, recipe, port] {
+    const DriftOptions& wanted = options->model;
+    *exit_code = port->count() > 0     ? InspectDriftOfServer(wanted)
+                 : recipe->count() > 0 ? InspectDriftOfFile(wanted)
+                                       : InspectModel(wanted.model);
+  });
 }
 
 }  // namespace heed::cli

@@ -366,6 +366,11 @@ LearningStats Learner::StatsOf(const Live& live) const {
   const std::vector<train::InputDrift::Numeric> numerics = live.trainer->drift().numerics();
   const model::Schema& schema = SchemaOf(live.which);
   for (size_t i = 0; i < numerics.size(); ++i) {
+    out.inputs.push_back({.name = schema.numerics[i].name,
+                          .mean = numerics[i].mean,
+                          .deviation = numerics[i].deviation,
+                          .absent = numerics[i].absent,
+                          .divergence = numerics[i].divergence()});
     if (std::abs(numerics[i].mean) <= std::abs(out.drifted_deviations)) continue;
     out.drifted = schema.numerics[i].name;
     out.drifted_deviations = numerics[i].mean;

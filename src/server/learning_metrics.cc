@@ -19,6 +19,12 @@ struct TaskGauge {
   double (*of)(const TaskLearning&);
 };
 
+struct InputGauge {
+  const char* name;
+  const char* help;
+  double (*of)(const InputLearning&);
+};
+
 double Count(uint64_t n) { return static_cast<double>(n); }
 
 constexpr ModelGauge kModelGauges[] = {
@@ -60,6 +66,15 @@ constexpr ModelGauge kModelGauges[] = {
      [](const LearningStats& s) { return std::abs(s.drifted_deviations); }},
 };
 
+constexpr InputGauge kInputGauges[] = {
+    {"heed_input_mean_deviations", "Mean of an input less that of training, in its deviations",
+     [](const InputLearning& i) { return i.mean; }},
+    {"heed_input_absent", "Share of rows without the input",
+     [](const InputLearning& i) { return i.absent; }},
+    {"heed_input_divergence", "Of the input's distribution from that of training, in nats",
+     [](const InputLearning& i) { return i.divergence; }},
+};
+
 constexpr TaskGauge kTaskGauges[] = {
     {"heed_labels_open", "Labels not known yet",
      [](const TaskLearning& t) { return Count(t.open); }},
@@ -87,6 +102,12 @@ void AddLearningMetrics(Engine& engine, Metrics& metrics) {
     for (const LearningStats& stats : engine.Learning()) {
       for (const ModelGauge& gauge : kModelGauges) {
         metrics.AddGauge(gauge.name, gauge.help, {{"model", stats.model}}).Set(gauge.of(stats));
+      }
+      for (const InputLearning& input : stats.inputs) {
+        for (const InputGauge& gauge : kInputGauges) {
+          metrics.AddGauge(gauge.name, gauge.help, {{"model", stats.model}, {"input", input.name}})
+              .Set(gauge.of(input));
+        }
       }
       for (const TaskLearning& task : stats.tasks) {
         for (const TaskGauge& gauge : kTaskGauges) {

@@ -38,6 +38,14 @@ json::object LearningJson(const LearningStats& stats) {
                      {"pcoc", NumberOrNull(task.pcoc)},
                      {"ece", NumberOrNull(task.ece)}});
   }
+  json::array inputs;
+  for (const InputLearning& input : stats.inputs) {
+    inputs.push_back({{"name", input.name},
+                      {"mean", NumberOrNull(input.mean)},
+                      {"deviation", NumberOrNull(input.deviation)},
+                      {"absent", NumberOrNull(input.absent)},
+                      {"divergence", NumberOrNull(input.divergence)}});
+  }
   json::object out = {{"name", stats.model},
                       {"version", stats.version},
                       {"learning", stats.learning},
@@ -58,6 +66,7 @@ json::object LearningJson(const LearningStats& stats) {
                       {"unseen_keys", NumberOrNull(stats.unseen_keys)},
                       {"drifted", stats.drifted},
                       {"drifted_deviations", NumberOrNull(stats.drifted_deviations)},
+                      {"inputs", std::move(inputs)},
                       {"tasks", std::move(tasks)}};
   if (!stats.stopped.empty()) out["stopped"] = stats.stopped;
   return out;

@@ -156,5 +156,14 @@ TEST(Progressive, MeasuresTheWindowAndCorrects) {
   EXPECT_EQ(progressive.Measured(1).rows, 0);
 }
 
+TEST(InputDrift, DivergenceByHand) {
+  EXPECT_DOUBLE_EQ((InputDrift::Numeric{0, 1, 0}.divergence()), 0);
+  // A shift by half a deviation alone: its square.
+  EXPECT_DOUBLE_EQ((InputDrift::Numeric{0.5, 1, 0}.divergence()), 0.25);
+  // Twice the deviation: (4 + 1/4 - 2) / 2.
+  EXPECT_DOUBLE_EQ((InputDrift::Numeric{0, 2, 0}.divergence()), 1.125);
+  EXPECT_TRUE(std::isinf((InputDrift::Numeric{0, 0, 0}.divergence())));
+}
+
 }  // namespace
 }  // namespace heed::train

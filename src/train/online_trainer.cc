@@ -4,70 +4,15 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <optional>
 #include <span>
 #include <utility>
 
 #include "model/ranker_net.h"
-#include "nn/loss.h"
 #include "nn/tensor_file.h"
+#include "train/lesson.h"
 
 namespace heed::train {
 namespace {
-
-using Step = LabelLedger::Step;
-
-// log(1 + exp(x)), of any x.
-double Softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
-
-// The labels of one step: examples once each, whatever number of their labels is due.
-struct Lesson {
-  struct Label {
-    size_t row = 0, task = 0;
-    LabelState known = LabelState::kOpen;
-    Step step = Step::kPositive;
-    std::optional<double> units;  // of a value: its label, in units of the head
-  };
-  model::Batch batch;
-  std::vector<uint64_t> ids;  // by row
-  std::vector<Label> labels;
-};
-
-double LossOf(const Lesson::Label& label, double logit) {
-  if (label.units) return nn::Huber(logit - *label.units);
-  switch (label.step) {
-    case Step::kPositive: return Softplus(-logit);
-    case Step::kNegative: return Softplus(logit);
-    case Step::kCorrection: return -logit;
-  }
-  return 0;
-}
-
-double SlopeOf(const Lesson::Label& label, double logit) {
-  if (label.units) return nn::HuberSlope(logit - *label.units);
-  switch (label.step) {
-    case Step::kPositive: return static_cast<double>(nn::Sigmoid(static_cast<float>(logit))) - 1;
-    case Step::kNegative: return static_cast<double>(nn::Sigmoid(static_cast<float>(logit)));
-    case Step::kCorrection: return -1;
-  }
-  return 0;
-}
-
-// Rows touched, by table. Sorted when asked for, or when there are many more than there were.
-struct TouchedRows {
-  std::vector<uint32_t> rows;
-  size_t sorted = 0;
-
-  void Add(const std::vector<uint32_t>& more) {
-    rows.insert(rows.end(), more.begin(), more.end());
-    if (rows.size() > 4096 + 2 * sorted) Sort();
-  }
-  void Sort() {
-    std::sort(rows.begin(), rows.end());
-    rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
-    sorted = rows.size();
-  }
-};
 
 Status Check(const OnlineOptions& options, const model::Schema& schema) {
   const auto refuse = [](const char* field, const char* what) {
@@ -324,7 +269,7 @@ void OnlineTrainer::Impl::Learn(const Lesson& lesson, LearnReport* report) {
   report->labels += static_cast<uint32_t>(lesson.labels.size());
   for (const Lesson::Label& label : lesson.labels) {
     ledger.Tell(lesson.ids[label.row], label.task, label.known);
-    corrections += label.step == Step::kCorrection ? 1 : 0;
+    corrections += label.step == LabelLedger::Step::kCorrection ? 1 : 0;
   }
   Judge(lesson);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "model/ranker_net.h"
 
@@ -104,6 +105,12 @@ std::vector<InputDrift::Numeric> InputDrift::numerics() const {
     out[i] = {mean, means_[i].weight > 0 ? deviation : 1.0, absent_[i].value};
   }
   return out;
+}
+
+double InputDrift::Numeric::divergence() const {
+  const double squared = deviation * deviation, shift = mean * mean;
+  if (!(squared > 0)) return std::numeric_limits<double>::infinity();
+  return 0.5 * (squared + shift + (1 + shift) / squared - 2);
 }
 
 double InputDrift::unseen_keys() const { return unseen_.value; }

@@ -87,6 +87,11 @@ class Server:
         assert answer.status == expect, (method, path, answer.status, got)
         return got
 
+    def text(self, path):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+
     def record(self, events):
         for first in range(0, len(events), 1000):
             lines = "\n".join(map(json.dumps, events[first:first + 1000]))
@@ -173,6 +178,18 @@ def drills(server, evening, data, heed):
         assert enter["positive"] > 600 and enter["negative"] > 600, enter
         assert 0.8 < enter["pcoc"] < 1.25, enter
         print("healthy:", {k: healthy[k] for k in ("version", "steps", "event_to_weights_p99_s")}, enter)
+
+        # The same figures by the command and at /metrics. Inputs stand still while nothing is shown; windows
+        # go on ending.
+        shown = json.loads(subprocess.run([heed, "inspect", "model", "hosts", "--port", str(server.port), "--json"],
+                                          check=True, stdout=subprocess.PIPE).stdout)
+        assert [head["task"] for head in shown["heads"]] == [task["task"] for task in healthy["tasks"]], shown
+        assert abs(shown["heads"][0]["pcoc"] - enter["pcoc"]) < 0.05, (shown["heads"], enter)
+        metrics = server.text("/metrics")
+        for one, same in zip(healthy["inputs"], shown["inputs"], strict=True):
+            found = re.search(r'heed_input_mean_deviations\{input="%s",model="hosts"\} (\S+)' % one["name"], metrics)
+            assert one["name"] == same["name"] and abs(one["mean"] - same["mean"]) < 1e-6, (one, same)
+            assert found and abs(float(found.group(1)) - one["mean"]) < 1e-3, (one, found)
 
         # Impressions that name their decision are learned with its features.
         decided = server.ask("POST", "/v1/recommend/hosts", {"user": "decided", "candidates": ["hA", "hB"]})
