@@ -150,8 +150,9 @@ class Decoder {
 
   Status Unreadable(int error) const {
     if (gone_) return {};
-    return Status(error == AVERROR_EOF ? Code::kUnavailable : Code::kInvalidArgument,
-                  "not a recording or stream that is read here: " + LibavError(error));
+    return Status(
+        error == AVERROR_EOF && options_.live ? Code::kUnavailable : Code::kInvalidArgument,
+        "not a recording or stream that is read here: " + LibavError(error));
   }
 
   void OpenTrack(AVMediaType type, Track* track) {
