@@ -45,9 +45,9 @@ struct TextOptions {
   bool on = false;         // heed serve: true
   std::string word_lists;  // files of docs/text.md
   std::string intent_model, sentiment_model, offence_model, lint_model;
-  std::string packs;       // folder of compliance packs, read again when they change
-  std::string dictionary;  // lines of "word frequency"; empty: words are pairs of characters
-  uint64_t max_rooms = 1'000;           // read at the same time; then the one silent longest goes
+  std::string packs;           // folder of compliance packs, read again when they change
+  std::string dictionary;      // lines of "word frequency"; empty: words are pairs of characters
+  uint64_t max_rooms = 1'000;  // read at the same time; then the one silent longest goes
   int64_t room_idle_ms = 30 * 60'000;   // one silent for so long is forgotten
   uint64_t questions_per_room = 5'000;  // kept of the last ten minutes, about 1 kB each
 };
