@@ -83,7 +83,7 @@ std::unique_ptr<Net> NetOf(const Data& data, Family family, std::span<const floa
   weights.Copy("mlp1_b", &(*layers)[0].bias);
   weights.Copy("mlp2", &(*layers)[1]);
   weights.Copy("mlp3", &(*layers)[2]);
-  weights.Copy("head", const_cast<nn::Linear*>(net.head.shared()));
+  weights.Copy("head", const_cast<nn::Linear*>(&net.head.outputs()[0]));
   if (family == Family::kDot) {
     nn::TargetAttention& attention = net.attention[0];
     weights.Copy("query_w", &attention.query);

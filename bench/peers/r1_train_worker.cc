@@ -92,7 +92,7 @@ double WorstGradient(const Data& data, Family family) {
   compare("mlp1_b", net->blocks[0]->AsMlp()->layers()[0].bias);
   compare_layer("mlp2", net->blocks[0]->AsMlp()->layers()[1]);
   compare_layer("mlp3", net->blocks[0]->AsMlp()->layers()[2]);
-  compare_layer("head", *net->head.shared());
+  compare_layer("head", net->head.outputs()[0]);
   if (family == Family::kDot) {
     compare("query_w", net->attention[0].query);
     compare("key_w", net->attention[0].key);

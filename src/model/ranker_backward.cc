@@ -317,6 +317,7 @@ void Net::BackwardArrange(const Batch& batch, Workspace* work) const {
 double Net::Loss(const Batch& batch, ConstMat logits, Mat d_logits) const {
   const std::vector<TaskSpec>& tasks = config.schema.tasks;
   std::vector<float> weights;
+  weights.reserve(tasks.size());
   for (const TaskSpec& task : tasks) {
     weights.push_back(task.kind == TaskKind::kBinary ? task.loss_weight : 0.0f);
   }
