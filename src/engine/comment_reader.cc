@@ -204,16 +204,16 @@ std::shared_ptr<CommentRoom> CommentReader::RoomOf(const Item& item) {
   const std::lock_guard lock(rooms_mutex_);
   const auto found = rooms_.find(key);
   if (found != rooms_.end()) {
-    CommentRoom& room = *found->second.room;
-    const std::lock_guard room_lock(room.mutex);
-    if (item.session == room.session) {
+    const std::shared_ptr<CommentRoom> room = found->second.room;  // outlives its lock
+    const std::lock_guard room_lock(room->mutex);
+    if (item.session == room->session) {
       found->second.heard_ms = item.clock_ms;
-      return found->second.room;
+      return room;
     }
     // What belongs to another broadcast begins a new one when it is newer; an order is often late.
     const bool begins = item.kind == Kind::kStart || item.kind == Kind::kComment ||
                         item.kind == Kind::kSpeech || item.kind == Kind::kShown;
-    if (!begins || item.ts < room.newest_ms) return nullptr;
+    if (!begins || item.ts < room->newest_ms) return nullptr;
     rooms_.erase(found);
   }
   while (rooms_.size() >= options_.max_rooms) {
