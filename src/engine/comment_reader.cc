@@ -204,7 +204,7 @@ std::shared_ptr<CommentRoom> CommentReader::RoomOf(const Item& item) {
   const std::lock_guard lock(rooms_mutex_);
   const auto found = rooms_.find(key);
   if (found != rooms_.end()) {
-    const std::shared_ptr<CommentRoom> room = found->second.room;  // outlives its lock
+    std::shared_ptr<CommentRoom> room = found->second.room;  // outlives its lock
     const std::lock_guard room_lock(room->mutex);
     if (item.session == room->session) {
       found->second.heard_ms = item.clock_ms;
