@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "cli/command.h"
+#include "cli/json_fields.h"
 #include "server/http_client.h"
 
 namespace heed::cli {
@@ -20,20 +21,6 @@ struct Options {
   std::string which;  // a version, or a name
   bool json = false;
 };
-
-std::string Text(const json::value& object, const char* name) {
-  const json::value* value = object.as_object().if_contains(name);
-  return value != nullptr && value->is_string() ? std::string(value->as_string()) : "";
-}
-
-// A number with so many digits, "-" for what is not known.
-std::string Number(const json::value& object, const char* name, int digits) {
-  const json::value* value = object.as_object().if_contains(name);
-  if (value == nullptr || !value->is_number()) return "-";
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value->to_number<double>());
-  return text;
-}
 
 void PrintLearning(const json::value& learning) {
   const bool on = learning.at("learning").as_bool();

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "engine/comment_reader.h"
 #include "event/event.h"
 #include "event/json.h"
 #include "text/normalize.h"
@@ -21,11 +22,6 @@ std::optional<RoomLine> OfEvent(const event::Event& event) {
   RoomLine line;
   line.t_ms = event.ts;
   if (event.actor) line.viewer = HashBytes(event.actor->id);
-  const auto interest = [&](text::Interest how) {
-    line.kind = RoomLine::Kind::kInterest;
-    line.how = how;
-    return line;
-  };
   if (const auto* comment = std::get_if<event::CommentPost>(&event.data)) {
     line.text = comment->text;
     return line;
@@ -36,13 +32,10 @@ std::optional<RoomLine> OfEvent(const event::Event& event) {
     line.end_ms = event.ts + speech->dur_ms;
     return line;
   }
-  if (std::holds_alternative<event::ProductClick>(event.data)) {
-    return interest(text::Interest::kClicked);
-  }
-  if (std::holds_alternative<event::CartAdd>(event.data)) return interest(text::Interest::kCarted);
-  if (std::holds_alternative<event::OrderCreate>(event.data) ||
-      std::holds_alternative<event::OrderPay>(event.data)) {
-    return interest(text::Interest::kOrdered);
+  if (const auto interest = engine::InterestOf(event)) {
+    line.kind = RoomLine::Kind::kInterest;
+    line.how = *interest;
+    return line;
   }
   return std::nullopt;
 }

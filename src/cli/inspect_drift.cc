@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "cli/command.h"
+#include "cli/json_fields.h"
 #include "server/http_client.h"
 #include "train/dataset.h"
 #include "train/evaluate.h"
@@ -21,14 +22,6 @@ constexpr double kWorthALook = 0.1, kAnotherPopulation = 0.25;
 
 json::value NumberOrNull(double number) {
   return std::isfinite(number) ? json::value(number) : json::value(nullptr);
-}
-
-std::string Number(const json::value& object, const char* name, int digits) {
-  const json::value* value = object.as_object().if_contains(name);
-  if (value == nullptr || !value->is_number()) return "-";
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value->to_number<double>());
-  return text;
 }
 
 // {model, heads: [{task, rows, auc, pcoc, ece}], unseen_keys, inputs: [{name, mean, deviation, absent,

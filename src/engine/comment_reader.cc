@@ -37,6 +37,16 @@ std::string LintId(uint64_t sequence, const text::LintHit& hit) {
 
 }  // namespace
 
+std::optional<text::Interest> InterestOf(const event::Event& event) {
+  if (std::holds_alternative<event::ProductClick>(event.data)) return text::Interest::kClicked;
+  if (std::holds_alternative<event::CartAdd>(event.data)) return text::Interest::kCarted;
+  if (std::holds_alternative<event::OrderCreate>(event.data) ||
+      std::holds_alternative<event::OrderPay>(event.data)) {
+    return text::Interest::kOrdered;
+  }
+  return std::nullopt;
+}
+
 CommentRoom::CommentRoom(const TextTools& tools, const TextOptions& options)
     : comments(tools.meaning(), tools.dictionary(),
                {.questions = {.max_questions = options.questions_per_room}, .stats = {}}) {}
@@ -85,11 +95,6 @@ bool CommentReader::Read(const event::Event& event, Item* item) {
   using event::ActorKind;
   const ActorKind actor = event.actor ? event.actor->kind : ActorKind::kViewer;
   if (event.actor) item->viewer = HashBytes(event.actor->id);
-  const auto interest = [&](text::Interest how) {
-    item->kind = Kind::kInterest;
-    item->how = how;
-    return event.actor.has_value() && actor == ActorKind::kViewer;
-  };
   if (const auto* comment = std::get_if<event::CommentPost>(&event.data)) {
     item->kind = Kind::kComment;
     item->text = comment->text;
@@ -104,13 +109,10 @@ bool CommentReader::Read(const event::Event& event, Item* item) {
     item->dur_ms = speech->dur_ms;
     return true;
   }
-  if (std::holds_alternative<event::ProductClick>(event.data)) {
-    return interest(text::Interest::kClicked);
-  }
-  if (std::holds_alternative<event::CartAdd>(event.data)) return interest(text::Interest::kCarted);
-  if (std::holds_alternative<event::OrderCreate>(event.data) ||
-      std::holds_alternative<event::OrderPay>(event.data)) {
-    return interest(text::Interest::kOrdered);
+  if (const auto interest = InterestOf(event)) {
+    item->kind = Kind::kInterest;
+    item->how = *interest;
+    return event.actor.has_value() && actor == ActorKind::kViewer;
   }
   if (std::holds_alternative<event::ProductBind>(event.data)) {
     item->kind = Kind::kShelf;

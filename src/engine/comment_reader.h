@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,6 +28,9 @@
 #include "text/room_comments.h"
 
 namespace heed::engine {
+
+// What a viewer's event says of wanting to buy, if anything.
+std::optional<text::Interest> InterestOf(const event::Event& event);
 
 // What the packs, or the ear beside them, found in a room.
 struct RoomLint {

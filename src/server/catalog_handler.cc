@@ -132,12 +132,8 @@ void AddCatalogRoutes(Api& api, std::vector<Route>* routes) {
       route.query = {"tenant"};
       if (entry.function == List) route.query = {"tenant", "limit", "cursor"};
       const Function function = entry.function;
-      route.handler = [&api, kind, function](const std::shared_ptr<const Request>& request,
-                                             const Reply& reply) {
-        Result<Response> response = function(api, kind, *request);
-        reply.Send(response.ok() ? std::move(response).value()
-                                 : Refuse(*request, response.status()));
-      };
+      route.handler = Answering(
+          [&api, kind, function](const Request& request) { return function(api, kind, request); });
       routes->push_back(std::move(route));
     }
   }

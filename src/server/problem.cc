@@ -111,6 +111,14 @@ Response Refuse(const Request& request, const Status& status, std::string member
                           .members = std::move(members)});
 }
 
+Handler Answering(std::function<Result<Response>(const Request&)> function) {
+  return [function = std::move(function)](const std::shared_ptr<const Request>& request,
+                                          const Reply& reply) {
+    Result<Response> response = function(*request);
+    reply.Send(response.ok() ? std::move(response).value() : Refuse(*request, response.status()));
+  };
+}
+
 Response RefuseHttp(const Request& request, int http_status, std::string detail,
                     std::string field) {
   return ProblemResponse({.status = http_status,

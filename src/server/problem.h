@@ -1,6 +1,7 @@
 // Refusals as RFC 9457 problem documents, and the one table from our error codes to HTTP.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,8 @@ Response ProblemResponse(const Problem& problem);
 // `status` (not ok) as the answer to `request`. What broke inside (500) goes to the log under the
 // request id and not to the client.
 Response Refuse(const Request& request, const Status& status, std::string members = {});
+// A handler that sends what `function` returns at once, or its refusal.
+Handler Answering(std::function<Result<Response>(const Request&)> function);
 // For refusals that are HTTP's own (405, 415, …).
 Response RefuseHttp(const Request& request, int http_status, std::string detail,
                     std::string field = {});

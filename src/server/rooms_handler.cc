@@ -162,11 +162,8 @@ void AddRoomRoutes(Api& api, std::vector<Route>* routes) {
     route.query = entry.query;
     route.lane = Lane::kDisk;
     const auto function = entry.function;
-    route.handler = [&api, function](const std::shared_ptr<const Request>& request,
-                                     const Reply& reply) {
-      Result<Response> response = function(api, *request);
-      reply.Send(response.ok() ? std::move(response).value() : Refuse(*request, response.status()));
-    };
+    route.handler =
+        Answering([&api, function](const Request& request) { return function(api, request); });
     routes->push_back(std::move(route));
   }
 }
