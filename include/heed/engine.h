@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -185,10 +186,12 @@ struct TrainProgress {
   double seconds_left = 0;
 };
 
+// Of a value (order_value) AUC and log loss are NaN; of any other task the revenue capture is.
 struct TaskQuality {
   std::string task;
   double auc = 0, log_loss = 0, pcoc = 0;
   uint64_t rows = 0, positives = 0;
+  double revenue_capture = std::numeric_limits<double>::quiet_NaN();  // at 1 %
 };
 
 struct TrainedModel {

@@ -1,6 +1,7 @@
 // heed train: a ranker from a described data set, or the live rankers from an engine's own log.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstdio>
 #include <string>
 
@@ -75,8 +76,15 @@ void PrintQuality(const TrainedModel& model, std::FILE* out) {
   fmt::print(out, "{}  {} examples; on the last tenth, which was held out:\n", model.version,
              model.samples);
   for (const TaskQuality& task : model.quality) {
+    const bool value = std::isnan(task.log_loss);
     if (task.rows == 0) {
       fmt::print(out, "  {:<8} not known: what was shown there is too fresh to tell\n", task.task);
+    } else if (value && task.positives == 0) {
+      fmt::print(out, "  {:<8} not known: nothing of what was shown there is paid for yet\n",
+                 task.task);
+    } else if (value) {
+      fmt::print(out, "  {:<8} revenue at 1 % {:.3f}  PCOC {:.2f}  ({} of {} impressions)\n",
+                 task.task, task.revenue_capture, task.pcoc, task.positives, task.rows);
     } else {
       fmt::print(out, "  {:<8} AUC {:.3f}  log loss {:.4f}  PCOC {:.2f}  ({} of {} impressions)\n",
                  task.task, task.auc, task.log_loss, task.pcoc, task.positives, task.rows);

@@ -75,7 +75,7 @@ Result<TrainedRanker> TrainRanker(const train::ExamplePool& pool, const std::str
       const train::ValueMetrics value = train::MeasureValue(predictions[task]);
       result.quality.push_back({pool.schema().tasks[task].name, kNone, kNone, value.pcoc,
                                 static_cast<uint64_t>(value.rows),
-                                static_cast<uint64_t>(value.paid)});
+                                static_cast<uint64_t>(value.paid), value.revenue_capture});
       continue;
     }
     const train::MetricSet metrics = train::Measure(predictions[task]);

@@ -120,6 +120,8 @@ void AppendQuality(std::string& out, const TaskQuality& task) {
   AppendNumber(out, task.log_loss);
   out += ",\"pcoc\":";
   AppendNumber(out, task.pcoc);
+  out += ",\"revenue_capture\":";
+  AppendNumber(out, task.revenue_capture);
   out += ",\"rows\":";
   AppendNumber(out, task.rows);
   out += ",\"positives\":";
