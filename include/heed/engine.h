@@ -53,6 +53,17 @@ struct TextOptions {
   uint64_t questions_per_room = 5'000;  // kept of the last ten minutes, about 1 kB each
 };
 
+// What the outcomes of an impression count in a ranking: an item's score is the sum of weight times predicted
+// probability, for order_value times the cents expected.
+struct ScoreWeights {
+  struct Hosts {
+    double enter = 1, stay = 2, engage = 1, order = 10;
+  } hosts;
+  struct Products {
+    double click = 1, cart = 3, order = 10, order_value = 0;
+  } products;
+};
+
 struct EngineOptions {
   std::string directory;                    // everything durable lives below it; made when absent
   int64_t max_future_ms = 5 * 60 * 1000;    // an event further ahead of the clock is refused
@@ -69,6 +80,7 @@ struct EngineOptions {
   std::string ranking_precision = "fp32";
   double exploration = 0.05;  // share of slates whose last slot is given to chance
   uint64_t seed = 1;          // of exploration
+  ScoreWeights score;
   LearningOptions learning;
   TextOptions text;
 };

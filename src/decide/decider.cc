@@ -1,8 +1,10 @@
 #include "decide/decider.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <span>
+#include <string_view>
 #include <utility>
 
 #include "base/clock.h"
@@ -21,7 +23,40 @@ const model::Schema& SchemaOf(Target target) {
   return target == Target::kHosts ? model::HostSchema() : model::ProductSchema();
 }
 
+std::vector<float> InOrder(const model::Schema& schema,
+                           const std::map<std::string_view, double>& by_task) {
+  std::vector<float> weights;
+  for (const model::TaskSpec& task : schema.tasks) {
+    weights.push_back(static_cast<float>(by_task.at(task.name)));
+  }
+  return weights;
+}
+
+std::vector<float> HostWeights(const ScoreWeights::Hosts& of) {
+  return InOrder(
+      model::HostSchema(),
+      {{"enter", of.enter}, {"stay", of.stay}, {"engage", of.engage}, {"order", of.order}});
+}
+
+std::vector<float> ProductWeights(const ScoreWeights::Products& of) {
+  return InOrder(model::ProductSchema(), {{"click", of.click},
+                                          {"cart", of.cart},
+                                          {"order", of.order},
+                                          {"order_value", of.order_value}});
+}
+
 }  // namespace
+
+Decider::Decider(const state::State& state, const Catalog& catalog,
+                 const infer::ModelHandle& host_model, const infer::ModelHandle& product_model,
+                 const EngineOptions& options)
+    : state_(state),
+      catalog_(catalog),
+      host_model_(host_model),
+      product_model_(product_model),
+      options_(options),
+      host_weights_(HostWeights(options.score.hosts)),
+      product_weights_(ProductWeights(options.score.products)) {}
 
 void Decider::Together(Target target, int64_t now_ts, Random* random, const Next& next,
                        const Done& done) const {
@@ -66,6 +101,7 @@ void Decider::Finish(Target target, std::vector<Gathered> group, Random* random,
   });
   if (group.empty()) return;
   const model::Schema& schema = SchemaOf(target);
+  const std::vector<float>& weights = target == Target::kHosts ? host_weights_ : product_weights_;
   const auto model = target == Target::kHosts ? host_model_.Get() : product_model_.Get();
   const int64_t started_us = NowUs();
   std::vector<float> probabilities;
@@ -96,7 +132,7 @@ void Decider::Finish(Target target, std::vector<Gathered> group, Random* random,
       if (request.explain) chosen = InTime(request);
       if (chosen.ok()) {
         chosen = Choose({state_, schema, gathered.viewer, model.get(), gathered.batch,
-                         gathered.candidates, request, options_.exploration},
+                         gathered.candidates, request, weights, options_.exploration},
                         rest.first(own), random, &gathered.response, &served.shown);
       }
       rest = rest.subspan(own);

@@ -22,12 +22,7 @@ class Decider {
  public:
   // All references outlive the Decider.
   Decider(const state::State& state, const Catalog& catalog, const infer::ModelHandle& host_model,
-          const infer::ModelHandle& product_model, const EngineOptions& options)
-      : state_(state),
-        catalog_(catalog),
-        host_model_(host_model),
-        product_model_(product_model),
-        options_(options) {}
+          const infer::ModelHandle& product_model, const EngineOptions& options);
 
   using Next = std::function<const RecommendRequest*()>;
   // What an answer was decided by, until Done returns: its item i is row shown[i] of the batch.
@@ -62,6 +57,7 @@ class Decider {
   const infer::ModelHandle& host_model_;
   const infer::ModelHandle& product_model_;
   const EngineOptions& options_;
+  const std::vector<float> host_weights_, product_weights_;  // in the order of the schema's tasks
 };
 
 }  // namespace heed::decide

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -215,6 +216,26 @@ TEST_F(DeciderTest, ExplanationAddsUpAndLeaveOneOutIsTheRealDifference) {
     without += model::HostSchema().tasks[t].value * scores.probabilities[t];
   }
   EXPECT_NEAR(first.attention[0].events[0].leave_one_out, first.score - without, 1e-5f);
+}
+
+TEST_F(DeciderTest, AnItemIsRankedByTheWeightsOfItsOutcomes) {
+  options_.score.hosts = {.enter = 0, .stay = 0.5, .engage = -1, .order = 3};
+  // Popularity, which is all there is without a model, is no outcome.
+  EXPECT_GT(Hosts({}).value().items[0].score, 0.0f);
+  host_model_.Publish(RandomModel(model::HostSchema()));
+  RecommendRequest request;
+  request.explain = true;
+  const Result<RecommendResponse> response = Hosts(request);
+  ASSERT_TRUE(response.ok());
+  ASSERT_GT(response.value().items.size(), 1u);
+  for (const RankedItem& item : response.value().items) {
+    std::map<std::string, float> p;
+    for (const auto& task : item.tasks) p[task.task] = task.probability;
+    EXPECT_NEAR(item.score, 0.5f * p.at("stay") - p.at("engage") + 3.0f * p.at("order"), 1e-6f);
+  }
+  EXPECT_TRUE(
+      std::is_sorted(response.value().items.begin(), response.value().items.end(),
+                     [](const RankedItem& a, const RankedItem& b) { return a.score > b.score; }));
 }
 
 TEST_F(DeciderTest, AViewerWhoOptedOutIsRankedAsAStranger) {

@@ -33,14 +33,12 @@ std::vector<EventName> EventsOf(const RankInput& input, const std::string& seque
 
 }  // namespace
 
-std::vector<float> WeightedScores(const model::Schema& schema, std::span<const float> probabilities,
-                                  size_t n) {
-  const size_t tasks = schema.tasks.size();
-  std::vector<float> scores(n, 0.0f);
-  for (size_t i = 0; i < n; ++i) {
-    for (size_t t = 0; t < tasks; ++t) {
-      scores[i] += schema.tasks[t].value * probabilities[i * tasks + t];
-    }
+std::vector<float> WeightedScores(std::span<const float> weights,
+                                  std::span<const float> probabilities) {
+  const size_t tasks = weights.size();
+  std::vector<float> scores(probabilities.size() / tasks, 0.0f);
+  for (size_t i = 0; i < scores.size(); ++i) {
+    for (size_t t = 0; t < tasks; ++t) scores[i] += weights[t] * probabilities[i * tasks + t];
   }
   return scores;
 }
@@ -55,7 +53,7 @@ Status Explain(const RankInput& input, const std::vector<uint32_t>& rows,
   model::CopyRequestAndRows(schema, input.batch, rows, &shown);
   model::Scores whole;
   HEED_RETURN_IF_ERROR(ranker.Forward(shown, /*with_attention=*/true, &whole));
-  const std::vector<float> whole_scores = WeightedScores(schema, whole.probabilities, rows.size());
+  const std::vector<float> whole_scores = WeightedScores(input.weights, whole.probabilities);
   // ... and under the history less one event, for every event.
   model::Batch without;
   without.Clear(schema);
@@ -68,7 +66,7 @@ Status Explain(const RankInput& input, const std::vector<uint32_t>& rows,
   if (without.candidates > 0) {
     model::Scores left_out;
     HEED_RETURN_IF_ERROR(ranker.Forward(without, /*with_attention=*/false, &left_out));
-    without_scores = WeightedScores(schema, left_out.probabilities, without.candidates);
+    without_scores = WeightedScores(input.weights, left_out.probabilities);
   }
 
   size_t event_number = 0;  // over all sequences, as appended above

@@ -10,9 +10,9 @@
 
 namespace heed::decide {
 
-// sum over tasks of value * probability, for each of n candidates.
-std::vector<float> WeightedScores(const model::Schema& schema, std::span<const float> probabilities,
-                                  size_t n);
+// From probabilities [N, T]: sum over tasks of weight * probability, for each candidate.
+std::vector<float> WeightedScores(std::span<const float> weights,
+                                  std::span<const float> probabilities);
 
 // Fills `attention` of items[i], which is candidate rows[i]. Costs one forward pass with as many
 // requests as the history has events (at most 130), so it is done only when asked for.

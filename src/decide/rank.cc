@@ -29,8 +29,10 @@ Status Choose(const RankInput& input, std::span<const float> probabilities, Rand
               RecommendResponse* response, std::vector<uint32_t>* shown) {
   response->model_version = input.model != nullptr ? input.model->version : kPopularityVersion;
   if (input.candidates.empty()) return {};
+  std::vector<float> popularity(input.weights.size(), 0.0f);
+  popularity[0] = 1.0f;  // Score
   const std::vector<float> scores =
-      WeightedScores(input.schema, probabilities, input.candidates.size());
+      WeightedScores(input.model != nullptr ? input.weights : popularity, probabilities);
   const Slate slate = ChooseSlate(scores, input.request.limit, input.exploration, random);
   *shown = slate.shown;
 

@@ -29,6 +29,7 @@ struct RankInput {
   const model::Batch& batch;         // R = 1
   const std::vector<Candidate>& candidates;
   const RecommendRequest& request;
+  std::span<const float> weights;  // [T], of the tasks' predictions in the score
   double exploration;
 };
 

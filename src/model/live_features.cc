@@ -196,7 +196,7 @@ Schema MakeProductSchema() {
        {"product", "category"},
        state::kMaxTouches},
       {"visits", {"host", "category", "outcome"}, {"product", "category"}, state::kMaxVisits}};
-  // What an order of it brings, in cents: predicted, and in no score until a weight says so.
+  // What an order of it brings, in cents: predicted, and in no score until [score] of the configuration says so.
   constexpr float kOrderDelta = 10'000.0f;
   schema.tasks = {{"click", 1.0f, 1.0f},
                   {"cart", 1.0f, 3.0f},

@@ -39,6 +39,7 @@ struct Field {
 };
 
 constexpr double kDay = 86'400'000;
+constexpr double kMostWeight = 1e6;
 constexpr double kGiB = 1 << 30;
 
 // The one description of every setting.
@@ -125,6 +126,23 @@ std::vector<Field> Describe(Config& config) {
       {"engine", "exploration", &e.exploration,
        "Share of slates whose last place is given to chance, with its probability logged.", 0, 1},
       {"engine", "seed", &e.seed, "Of that chance.", 0, 9e18},
+
+      {"score", "host_enter", &e.score.hosts.enter,
+       "What the outcomes of an impression count: an item is ranked by the sum of weight times\n"
+       "predicted probability. Of hosts and their rooms:",
+       -kMostWeight, kMostWeight},
+      {"score", "host_stay", &e.score.hosts.stay, "", -kMostWeight, kMostWeight},
+      {"score", "host_engage", &e.score.hosts.engage, "", -kMostWeight, kMostWeight},
+      {"score", "host_order", &e.score.hosts.order, "", -kMostWeight, kMostWeight},
+      {"score", "product_click", &e.score.products.click,
+       "Of products; order_value is the cents that an impression is expected to bring: at .001 "
+       "ten\n"
+       "yuan weigh as much as a click for certain.",
+       -kMostWeight, kMostWeight},
+      {"score", "product_cart", &e.score.products.cart, "", -kMostWeight, kMostWeight},
+      {"score", "product_order", &e.score.products.order, "", -kMostWeight, kMostWeight},
+      {"score", "product_order_value", &e.score.products.order_value, "", -kMostWeight,
+       kMostWeight},
 
       {"learning", "on", &e.learning.on,
        "Models learn from what comes of impressions while they serve; see docs/learning.md. It\n"
