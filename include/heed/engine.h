@@ -25,8 +25,9 @@ namespace event {
 struct Event;
 }
 namespace engine {
+class MomentDesk;
 class RoomDesk;
-}
+}  // namespace engine
 
 // Learning from what comes of impressions while they are served (docs/learning.md). It begins with
 // the first trained model.
@@ -64,6 +65,16 @@ struct ScoreWeights {
   } products;
 };
 
+// What `heed watch` measures of rooms' broadcasts, and embeddings of them (docs/broadcast.md). Nothing of it is
+// written to disk.
+struct BroadcastOptions {
+  // What may be taken of rooms whose catalog document does not say: "off", "measures" or "proxies".
+  std::string rooms = "measures";
+  int64_t look_back_ms = 600'000;        // how long a second is kept
+  uint64_t max_rooms = 200;              // kept at the same time; then the one silent longest goes
+  uint64_t embedding_bytes = 4'194'304;  // of one room's vectors; then the oldest go
+};
+
 struct EngineOptions {
   std::string directory;                    // everything durable lives below it; made when absent
   int64_t max_future_ms = 5 * 60 * 1000;    // an event further ahead of the clock is refused
@@ -83,6 +94,7 @@ struct EngineOptions {
   ScoreWeights score;
   LearningOptions learning;
   TextOptions text;
+  BroadcastOptions broadcast;
 };
 
 // ---- events ----------------------------------------------------------------------------------
@@ -334,6 +346,8 @@ class Engine {
   // What is asked and said in rooms, and what texts mean (engine/room_desk.h). Null: options.text.on is
   // false.
   engine::RoomDesk* desk() const;
+  // The last minutes of rooms' broadcasts, second by second (engine/moment_desk.h). Never null.
+  engine::MomentDesk* moments() const;
 
   // Writes a snapshot now; returns its sequence.
   Result<uint64_t> Snapshot();

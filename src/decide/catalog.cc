@@ -78,6 +78,14 @@ Status ReadMember(CatalogKind kind, std::string_view name, const json::value& va
   if (kind != CatalogKind::kHosts && name == "host_id") {
     return ReadText(value, name, kMaxId, &facts.host_id);
   }
+  if (kind == CatalogKind::kRooms && name == "broadcast") {
+    std::string use;
+    HEED_RETURN_IF_ERROR(ReadText(value, name, kMaxText, &use));
+    facts.broadcast = BroadcastUseByName(use);
+    return facts.broadcast
+               ? Status()
+               : InvalidArgument("must be \"off\", \"measures\" or \"proxies\"", "/broadcast");
+  }
   if (kind == CatalogKind::kProducts) {
     if (name == "price_cents") return ReadCount(value, name, &facts.price_cents);
     if (name == "stock") return ReadCount(value, name, &facts.stock);
@@ -90,6 +98,23 @@ Status ReadMember(CatalogKind kind, std::string_view name, const json::value& va
 using Id = std::pair<std::string, std::string>;  // tenant, id
 
 }  // namespace
+
+std::string_view BroadcastUseName(BroadcastUse use) {
+  switch (use) {
+    case BroadcastUse::kOff: return "off";
+    case BroadcastUse::kMeasures: return "measures";
+    case BroadcastUse::kProxies: return "proxies";
+  }
+  return "off";
+}
+
+std::optional<BroadcastUse> BroadcastUseByName(std::string_view name) {
+  for (const BroadcastUse use :
+       {BroadcastUse::kOff, BroadcastUse::kMeasures, BroadcastUse::kProxies}) {
+    if (name == BroadcastUseName(use)) return use;
+  }
+  return std::nullopt;
+}
 
 Result<ParsedDocument> ParseCatalogDocument(CatalogKind kind, std::string_view text) {
   json::error_code error;

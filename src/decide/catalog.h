@@ -15,6 +15,12 @@
 
 namespace heed::decide {
 
+// What may be taken of a room's broadcast: nothing; what is measured; that and the proxies of expression and
+// arousal (docs/broadcast-law.md). Each allows what those before it do.
+enum class BroadcastUse : uint8_t { kOff, kMeasures, kProxies };
+std::string_view BroadcastUseName(BroadcastUse use);
+std::optional<BroadcastUse> BroadcastUseByName(std::string_view name);
+
 struct CatalogFacts {  // what ranking asks; absent members were not given
   bool off = false;    // status "off": never recommended
   std::string host_id;
@@ -22,11 +28,12 @@ struct CatalogFacts {  // what ranking asks; absent members were not given
   std::string title;
   std::optional<int64_t> price_cents;
   std::optional<int64_t> stock;
+  std::optional<BroadcastUse> broadcast;
 };
 
 // Checks one document and reads its facts. Members: id (required), status "active" or "off",
 // category, attributes (any object), and
-//   hosts: name; rooms: title, host_id; products: title, host_id, price_cents, stock, image_url.
+//   hosts: name; rooms: title, host_id, broadcast; products: title, host_id, price_cents, stock, image_url.
 // Anything else is refused by name: a misspelt member would otherwise be lost without a word.
 struct ParsedDocument {
   std::string id;

@@ -32,6 +32,15 @@ TEST(CatalogTest, DocumentsAreCheckedMemberByMember) {
   EXPECT_EQ(FieldOf(product, R"({"id":"p","attributes":[]})"), "/attributes");
   EXPECT_EQ(FieldOf(CatalogKind::kHosts, R"({"id":"h","price_cents":1})"), "/price_cents");
   EXPECT_EQ(FieldOf(CatalogKind::kHosts, R"({"id":"h","name":"小美"})"), "accepted");
+  EXPECT_EQ(FieldOf(product, R"({"id":"p","broadcast":"off"})"), "/broadcast");
+  EXPECT_EQ(FieldOf(CatalogKind::kRooms, R"({"id":"r","broadcast":"on"})"), "/broadcast");
+  EXPECT_EQ(FieldOf(CatalogKind::kRooms, R"({"id":"r","broadcast":true})"), "/broadcast");
+  for (const char* use : {"off", "measures", "proxies"}) {
+    const auto room = ParseCatalogDocument(CatalogKind::kRooms,
+                                           R"({"id":"r","broadcast":")" + std::string(use) + "\"}");
+    ASSERT_TRUE(room.ok()) << room.status().ToString();
+    EXPECT_EQ(BroadcastUseName(room.value().facts.broadcast.value()), use);
+  }
   EXPECT_FALSE(ParseCatalogDocument(product, "[]").ok());
   EXPECT_FALSE(ParseCatalogDocument(product, "{").ok());
   EXPECT_FALSE(ParseCatalogDocument(product, "{\"id\":\"\xff\"}").ok());

@@ -19,6 +19,7 @@
 #include "engine/decision_log.h"
 #include "engine/log_training.h"
 #include "engine/models.h"
+#include "engine/moment_desk.h"
 #include "engine/room_desk.h"
 #include "event/event.h"
 #include "state/state.h"
@@ -166,6 +167,7 @@ struct Engine::Impl {
   mutable engine::Models models;
   std::unique_ptr<decide::Decider> decider;
   std::unique_ptr<engine::DecisionLog> decisions;
+  std::unique_ptr<engine::MomentDesk> moments;
   std::unique_ptr<engine::RoomDesk> desk;  // null: options.text.on is false
   std::unique_ptr<store::EventLog> log;    // its committer applies to `state`
   mutable std::atomic<uint64_t> request_counter{0};
@@ -215,6 +217,8 @@ Result<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
   const uint64_t known = impl->state.last_sequence();
   const uint64_t from = learner != nullptr ? learner->replay_from() : ~uint64_t{0};
   HEED_ASSIGN_OR_RETURN(impl->catalog, decide::Catalog::Open(*impl->database));
+  HEED_ASSIGN_OR_RETURN(
+      impl->moments, engine::MomentDesk::Open(raw->options.broadcast, raw->state, *raw->catalog));
   uint64_t comments_from = ~uint64_t{0};
   if (options.text.on) {
     HEED_ASSIGN_OR_RETURN(raw->desk,
@@ -326,7 +330,9 @@ Result<std::string> Engine::GetDecision(std::string_view tenant,
 
 Result<CatalogResult> Engine::PutCatalog(CatalogKind kind, std::string_view tenant,
                                          std::span<const std::string> documents) {
-  return impl_->catalog->Put(kind, tenant, documents);
+  Result<CatalogResult> result = impl_->catalog->Put(kind, tenant, documents);
+  if (kind == CatalogKind::kRooms) impl_->moments->RoomsChanged();
+  return result;
 }
 
 Result<std::string> Engine::GetCatalog(CatalogKind kind, std::string_view tenant,
@@ -335,7 +341,9 @@ Result<std::string> Engine::GetCatalog(CatalogKind kind, std::string_view tenant
 }
 
 Status Engine::DeleteCatalog(CatalogKind kind, std::string_view tenant, std::string_view id) {
-  return impl_->catalog->Delete(kind, tenant, id);
+  Status status = impl_->catalog->Delete(kind, tenant, id);
+  if (kind == CatalogKind::kRooms) impl_->moments->RoomsChanged();
+  return status;
 }
 
 Result<CatalogPage> Engine::ListCatalog(CatalogKind kind, std::string_view tenant,
@@ -406,6 +414,8 @@ Status Engine::SetLearning(const std::string& name, bool on) {
 std::vector<LearningStats> Engine::Learning() const { return impl_->models.Learning(); }
 
 engine::RoomDesk* Engine::desk() const { return impl_->desk.get(); }
+
+engine::MomentDesk* Engine::moments() const { return impl_->moments.get(); }
 
 Result<uint64_t> Engine::Snapshot() { return impl_->WriteSnapshot(); }
 

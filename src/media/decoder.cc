@@ -43,7 +43,12 @@ Result<std::string> WorkerProgram(const std::string& configured) {
     return IoError(std::string("/proc/self/exe: ") + std::system_category().message(errno));
   }
   const std::string path = self.data();
-  return path.substr(0, path.rfind('/') + 1) + "heed-decoder";
+  const std::string program = path.substr(0, path.rfind('/') + 1) + "heed-decoder";
+  if (access(program.c_str(), X_OK) != 0) {
+    return IoError(program + ": " + std::system_category().message(errno) +
+                   ". Media are read by heed-decoder, which must lie beside the heed program");
+  }
+  return program;
 }
 
 // How one start of the processes went.

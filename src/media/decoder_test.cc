@@ -375,6 +375,16 @@ TEST_F(DecoderTest, AServerThatIsNotThereIsGivenUpWhenAsked) {
   EXPECT_TRUE(Contains(heard.status.message(), "refused")) << heard.status.message();
 }
 
+// This test's own folder has no heed-decoder.
+TEST(Decoder, OneThatIsNotBesideTheProgramIsNamedWithItsPlace) {
+  const std::atomic<bool> stop{false};
+  const Status status = Decode({.input = "show.mp4"}, {}, stop);
+  EXPECT_EQ(status.code(), Code::kIo);
+  EXPECT_NE(status.message().find("heed-decoder, which must lie beside the heed program"),
+            std::string::npos)
+      << status.message();
+}
+
 TEST(BackOff, DoublesToFourSecondsAndStartsAnew) {
   BackOff back_off(1);
   for (const int base : {500, 1000, 2000, 4000, 4000}) {

@@ -71,6 +71,11 @@ std::optional<Feature> FeatureByName(std::string_view name) {
   return std::nullopt;
 }
 
+std::span<const Feature> Proxies() {
+  static constexpr std::array kProxies = {FeatureOf(VoiceFeature::kArousalProxy), F::kSmileProxy};
+  return kProxies;
+}
+
 void AddTo(const VoiceSecond& second, Moment* moment) {
   for (size_t i = 0; i < kVoiceFeatures; ++i)
     if (const auto value = second.values[i]) moment->values.Set(static_cast<Feature>(i), *value);
@@ -91,6 +96,11 @@ bool MomentValues::SetUnbounded(Feature feature, double value) {
   values_[static_cast<size_t>(feature)] = as_float;
   measured_.set(static_cast<size_t>(feature));
   return true;
+}
+
+void MomentValues::Clear(Feature feature) {
+  values_[static_cast<size_t>(feature)] = 0;
+  measured_.reset(static_cast<size_t>(feature));
 }
 
 }  // namespace heed::media

@@ -65,6 +65,9 @@ inline const MomentFeatureInfo& InfoOf(Feature feature) {
   return Features()[static_cast<size_t>(feature)];
 }
 std::optional<Feature> FeatureByName(std::string_view name);
+// Those that stand for a person's expression or arousal: kept only where somebody has allowed it
+// (docs/broadcast-law.md).
+std::span<const Feature> Proxies();
 
 class MomentValues {
  public:
@@ -72,6 +75,7 @@ class MomentValues {
   bool Set(Feature feature, double value);
   // The same without the feature's range: for z-values.
   bool SetUnbounded(Feature feature, double value);
+  void Clear(Feature feature);
   std::optional<float> Get(Feature feature) const {
     const auto i = static_cast<size_t>(feature);
     return measured_[i] ? std::optional<float>(values_[i]) : std::nullopt;

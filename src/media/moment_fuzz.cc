@@ -1,4 +1,5 @@
-// Any bytes as a file of moments: refused or read, and what was read is written as the same again, and as JSON.
+// Any bytes as a file of moments, and as a line of JSON: refused or read, and what was read is written as the
+// same again, and as JSON.
 #include <simdjson.h>
 
 #include <cstdlib>
@@ -7,9 +8,22 @@
 
 #include "media/moment_file.h"
 
+namespace {
+
+void ReadLine(std::string_view line) {
+  const auto moment = heed::media::MomentFromJson(line);
+  if (!moment.ok()) return;
+  const std::string written = heed::media::MomentToJson(moment.value());
+  const auto again = heed::media::MomentFromJson(written);
+  if (!again.ok() || heed::media::MomentToJson(again.value()) != written) std::abort();
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // Half of the runs begin behind the header and the checksum, which chance does not find.
   std::string bytes;
+  if (size > 0) ReadLine({reinterpret_cast<const char*>(data) + 1, size - 1});
   if (size > 0 && data[0] % 2 == 0) {
     bytes = heed::media::MomentFileHeader();
     std::string record(reinterpret_cast<const char*>(data) + 1, size - 1);

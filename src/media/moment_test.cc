@@ -12,6 +12,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -104,6 +105,80 @@ TEST(Moment, JsonSaysWhatItHolds) {
   odd.of(Modality::kVoice).cover = std::numeric_limits<float>::quiet_NaN();
   simdjson::dom::element json;
   EXPECT_EQ(parser.parse(MomentToJson(odd)).get(json), simdjson::SUCCESS) << MomentToJson(odd);
+}
+
+TEST(Moment, ALineOfJsonReadsBack) {
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    const Moment moment = Example(seed);
+    const std::string line = MomentToJson(moment);
+    const Result<Moment> read = MomentFromJson(line);
+    ASSERT_TRUE(read.ok()) << read.status().ToString() << read.status().field() << line;
+    Moment same = read.value();
+    for (const MomentFeatureInfo& info : Features()) {
+      const auto z = moment.z.Get(info.feature);
+      ASSERT_EQ(same.z.Get(info.feature).has_value(), z.has_value());
+      if (z) {
+        EXPECT_NEAR(*same.z.Get(info.feature), *z, 0.00051) << info.name;
+      }
+    }
+    same.z = moment.z;
+    EXPECT_TRUE(same == moment) << line;
+    EXPECT_EQ(MomentToJson(read.value()), line);
+  }
+  const Result<Moment> least = MomentFromJson(R"({"v":1,"epoch":0,"t":-1})");
+  ASSERT_TRUE(least.ok()) << least.status().ToString();
+  EXPECT_EQ(least.value().values.measured(), 0u);
+  EXPECT_FALSE(least.value().of(Modality::kVoice).ok);
+}
+
+TEST(Moment, WhatIsNoRecordIsRefusedWithItsPlace) {
+  const std::string head = R"({"v":1,"epoch":0,"t":0,)";
+  const std::pair<std::string, const char*> wrong[] = {
+      {"", ""},
+      {"[]", ""},
+      {"{\"v\":1,\"epoch\":0,\"t\":0,\"text\":\"\xff\"}", ""},
+      {R"({"epoch":0,"t":0})", "/v"},
+      {R"({"v":2,"epoch":0,"t":0})", "/v"},
+      {R"({"v":1,"epoch":-1,"t":0})", "/epoch"},
+      {R"({"v":1,"epoch":4294967296,"t":0})", "/epoch"},
+      {R"({"v":1,"epoch":0,"t":0.5})", "/t"},
+      {R"({"v":1,"epoch":0,"t":1e300})", "/t"},
+      {R"({"v":1,"epoch":0,"t":"0"})", "/t"},
+      {head + R"("wall_ms":-1})", "/wall_ms"},
+      {head + R"("room":5})", "/room"},
+      {head + R"("a/b~":5})", "/a~1b~0"},
+      {head + R"("mod":{"smell":{}}})", "/mod/smell"},
+      {head + R"("mod":{"voice":5}})", "/mod/voice"},
+      {head + R"("mod":{"voice":{"ok":2}}})", "/mod/voice/ok"},
+      {head + R"("mod":{"voice":{"cover":1.5}}})", "/mod/voice/cover"},
+      {head + R"("mod":{"voice":{"frames":1}}})", "/mod/voice/frames"},
+      {head + R"("mod":{"picture":{"age_ms":-1}}})", "/mod/picture/age_ms"},
+      {head + R"("f":[]})", "/f"},
+      {head + R"("f":{"vis.unknown":1}})", "/f/vis.unknown"},
+      {head + R"("f":{"vis.motion":256}})", "/f/vis.motion"},
+      {head + R"("f":{"vis.motion":1e999}})", "/f/vis.motion"},
+      {head + R"("f":{"vis.motion":"1"}})", "/f/vis.motion"},
+      {head + R"("z":{"vis.motion":8.5}})", "/z/vis.motion"},
+      {head + R"("text":")" + std::string(64'001, 'a') + "\"}", "/text"},
+  };
+  for (const auto& [line, field] : wrong) {
+    const Result<Moment> read = MomentFromJson(line);
+    ASSERT_FALSE(read.ok()) << line.substr(0, 100);
+    EXPECT_EQ(read.status().code(), Code::kInvalidArgument) << line.substr(0, 100);
+    EXPECT_EQ(read.status().field(), field) << line.substr(0, 100) << read.status().message();
+  }
+}
+
+TEST(Moment, ProxiesCanBeTakenOut) {
+  for (const Feature feature : Proxies()) {
+    const std::string name(InfoOf(feature).name);
+    EXPECT_NE(name.find("_proxy"), std::string::npos) << name;
+  }
+  EXPECT_EQ(Proxies().size(), 2u);
+  MomentValues values;
+  EXPECT_TRUE(values.Set(Feature::kSmileProxy, 1));
+  values.Clear(Feature::kSmileProxy);
+  EXPECT_TRUE(values == MomentValues());
 }
 
 TEST(MomentFile, ComesBackWhole) {

@@ -190,6 +190,24 @@ std::vector<Field> Describe(Config& config) {
       {"text", "questions_per_room", &e.text.questions_per_room,
        "Questions of the last ten minutes that are kept, about 1 kB each.", 1, 1e6},
 
+      {"broadcast",
+       "rooms",
+       &e.broadcast.rooms,
+       "What may be taken of a room's broadcast where its catalog document does not say: off,\n"
+       "measures, or proxies (those and what stands for expression and arousal); see\n"
+       "docs/broadcast-law.md.",
+       0,
+       kUnbounded,
+       {"off", "measures", "proxies"}},
+      {"broadcast", "look_back_ms", &e.broadcast.look_back_ms,
+       "How long a second of a broadcast is kept, in memory only.", 1'000, 3'600'000},
+      {"broadcast", "max_rooms", &e.broadcast.max_rooms,
+       "Rooms kept at the same time, half a MB each at ten minutes; then the one silent longest\n"
+       "goes.",
+       1, 100'000},
+      {"broadcast", "embedding_bytes", &e.broadcast.embedding_bytes,
+       "Of the vectors of one room; then the oldest go.", 4'096, kGiB},
+
       {"log",
        "level",
        &l.level,

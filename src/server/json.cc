@@ -212,6 +212,16 @@ int64_t ObjectReader::Integer(const char* name, int64_t otherwise, int64_t low, 
   return *integer;
 }
 
+std::optional<double> ObjectReader::Real(const char* name) {
+  const boost::json::value* value = Take(name);
+  if (value == nullptr) return std::nullopt;
+  boost::json::error_code error;
+  const auto number = value->is_number() ? value->to_number<double>(error) : NAN;
+  if (!error && std::isfinite(number)) return number;
+  Fail(std::string(name) + " must be a number, not " + KindName(*value), std::string("/") + name);
+  return std::nullopt;
+}
+
 bool ObjectReader::Flag(const char* name, bool otherwise) {
   const boost::json::value* value = Take(name);
   if (value == nullptr) return otherwise;

@@ -41,6 +41,8 @@ class ObjectReader {
 
   std::string Text(const char* name, bool required, std::string otherwise = {});
   int64_t Integer(const char* name, int64_t otherwise, int64_t low, int64_t high);
+  // A finite one; nothing when absent.
+  std::optional<double> Real(const char* name);
   bool Flag(const char* name, bool otherwise);
   std::vector<std::string> Texts(const char* name, size_t max);
   // One that may be longer than the 256 bytes of Text, or empty.

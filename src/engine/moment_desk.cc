@@ -1,0 +1,180 @@
+#include "engine/moment_desk.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/clock.h"
+
+namespace heed::engine {
+namespace {
+
+std::string KeyOf(std::string_view tenant, std::string_view room) {
+  std::string key(tenant);
+  key += '\0';
+  key += room;
+  return key;
+}
+
+Status CheckMoments(const MomentPost& post, int64_t now_ms) {
+  for (size_t i = 0; i < post.moments.size(); ++i) {
+    const media::Moment& moment = post.moments[i];
+    const auto refuse = [&](std::string what, const char* field) {
+      return InvalidArgument(fmt::format("record {}: {}", i, what), fmt::format("/{}{}", i, field));
+    };
+    if (!moment.room.empty() && moment.room != post.room) {
+      return refuse("is of room '" + moment.room + "'", "/room");
+    }
+    if (moment.wall_ms == 0) continue;  // a recording
+    if (moment.wall_ms > now_ms + RoomMoments::kAheadMs) {
+      return refuse(fmt::format("is {} s ahead of this server's clock, at most 60 s are accepted",
+                                (moment.wall_ms - now_ms) / 1000),
+                    "/wall_ms");
+    }
+    if (moment.wall_ms < now_ms - RoomMoments::kBehindMs) {
+      return refuse(fmt::format("is {} h before this server's clock, at most 24 h are accepted",
+                                (now_ms - moment.wall_ms) / 3'600'000),
+                    "/wall_ms");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+MomentDesk::MomentDesk(const BroadcastOptions& options, decide::BroadcastUse otherwise,
+                       const state::State& state, const decide::Catalog& catalog)
+    : options_(options), otherwise_(otherwise), state_(state), catalog_(catalog) {}
+
+Result<std::unique_ptr<MomentDesk>> MomentDesk::Open(const BroadcastOptions& options,
+                                                     const state::State& state,
+                                                     const decide::Catalog& catalog) {
+  const auto otherwise = decide::BroadcastUseByName(options.rooms);
+  if (!otherwise) {
+    return InvalidArgument("'" + options.rooms + "' is not off, measures or proxies",
+                           "broadcast.rooms");
+  }
+  return std::unique_ptr<MomentDesk>(new MomentDesk(options, *otherwise, state, catalog));
+}
+
+decide::BroadcastUse MomentDesk::UseOf(std::string_view tenant, std::string_view room) const {
+  const auto facts = catalog_.Find(CatalogKind::kRooms, tenant, room);
+  return facts && facts->broadcast ? *facts->broadcast : otherwise_;
+}
+
+Result<decide::BroadcastUse> MomentDesk::Allowed(std::string_view tenant,
+                                                 std::string_view room) const {
+  const decide::BroadcastUse use = UseOf(tenant, room);
+  if (use != decide::BroadcastUse::kOff) return use;
+  return Status(Code::kPermissionDenied,
+                fmt::format("the broadcast of room '{}' may not be taken: 'broadcast' in its "
+                            "catalog document, else broadcast.rooms, is \"off\"",
+                            room));
+}
+
+std::shared_ptr<MomentDesk::Room> MomentDesk::Find(std::string_view tenant,
+                                                   std::string_view room) const {
+  const std::lock_guard lock(rooms_mutex_);
+  const auto found = rooms_.find(KeyOf(tenant, room));
+  return found == rooms_.end() ? nullptr : found->second.room;
+}
+
+std::shared_ptr<MomentDesk::Room> MomentDesk::FindOrMake(std::string_view tenant,
+                                                         std::string_view room, int64_t now_ms) {
+  const std::lock_guard lock(rooms_mutex_);
+  std::string key = KeyOf(tenant, room);
+  auto found = rooms_.find(key);
+  if (found == rooms_.end()) {
+    // A room silent for longer than the look-back holds nothing any more.
+    std::erase_if(rooms_, [&](const auto& each) {
+      return now_ms - each.second.heard_ms > options_.look_back_ms + RoomMoments::kAheadMs;
+    });
+    if (rooms_.size() >= options_.max_rooms) {
+      rooms_.erase(std::min_element(rooms_.begin(), rooms_.end(), [](const auto& a, const auto& b) {
+        return a.second.heard_ms < b.second.heard_ms;
+      }));
+    }
+    found =
+        rooms_.emplace(std::move(key), Known{std::make_shared<Room>(options_, tenant, room)}).first;
+  }
+  found->second.heard_ms = now_ms;
+  return found->second.room;
+}
+
+Result<TakenCounts> MomentDesk::Take(MomentPost post) {
+  const int64_t now_ms = Clock::System().now_ms();
+  HEED_RETURN_IF_ERROR(Allowed(post.tenant, post.room).status());
+  HEED_RETURN_IF_ERROR(CheckMoments(post, now_ms));
+  const std::shared_ptr<Room> room = FindOrMake(post.tenant, post.room, now_ms);
+  const std::lock_guard lock(room->mutex);
+  // Asked once more with the room locked: RoomsChanged, which comes after the catalog has changed, either waits
+  // for this or has been.
+  HEED_ASSIGN_OR_RETURN(const decide::BroadcastUse use, Allowed(post.tenant, post.room));
+  HEED_RETURN_IF_ERROR(room->moments.Begin(post.feed, now_ms));
+  TakenCounts counts;
+  for (media::Moment& moment : post.moments) {
+    if (use < decide::BroadcastUse::kProxies) WithoutProxies(&moment);
+    room->moments.Add(std::move(moment), now_ms, &counts);
+  }
+  return counts;
+}
+
+Result<TakenCounts> MomentDesk::TakeEmbeddings(EmbeddingPost post) {
+  const int64_t now_ms = Clock::System().now_ms();
+  HEED_RETURN_IF_ERROR(Allowed(post.tenant, post.room).status());
+  const std::shared_ptr<Room> room = FindOrMake(post.tenant, post.room, now_ms);
+  const std::lock_guard lock(room->mutex);
+  HEED_RETURN_IF_ERROR(Allowed(post.tenant, post.room).status());
+  return room->moments.AddEmbeddings(post.encoder, post.modality, post.dim, std::move(post.items),
+                                     now_ms);
+}
+
+Status MomentDesk::Look(std::string_view tenant, std::string_view room,
+                        const std::function<void(const RoomMoments&)>& look) const {
+  if (const std::shared_ptr<Room> found = Find(tenant, room)) {
+    const std::lock_guard lock(found->mutex);
+    found->moments.Trim(Clock::System().now_ms());
+    look(found->moments);
+    return {};
+  }
+  if (state_.Find(state::Kind::kRoom, tenant, room) != state::kNone) return {};
+  return NotFound("nothing is held of room '" + std::string(room) + "', and no event has named it");
+}
+
+void MomentDesk::Forget(std::string_view tenant, std::string_view room) {
+  if (const std::shared_ptr<Room> found = Find(tenant, room)) {
+    const std::lock_guard lock(found->mutex);
+    found->moments.Drop();
+  }
+}
+
+MomentDesk::Rooms MomentDesk::All() const {
+  const std::lock_guard lock(rooms_mutex_);
+  Rooms rooms;
+  rooms.reserve(rooms_.size());
+  for (const auto& [key, known] : rooms_) rooms.push_back(known.room);
+  return rooms;
+}
+
+void MomentDesk::RoomsChanged() {
+  for (const std::shared_ptr<Room>& room : All()) {
+    const std::lock_guard lock(room->mutex);
+    room->moments.Restrict(UseOf(room->tenant, room->id));
+  }
+}
+
+MomentStats MomentDesk::Stats() const {
+  MomentStats stats;
+  const int64_t now_ms = Clock::System().now_ms();
+  for (const std::shared_ptr<Room>& room : All()) {
+    const std::lock_guard lock(room->mutex);
+    room->moments.Trim(now_ms);
+    stats.moments += room->moments.moments().size();
+    if (!room->moments.moments().empty()) ++stats.rooms;
+    for (const auto& [id, track] : room->moments.encoders()) stats.vectors += track.items.size();
+  }
+  return stats;
+}
+
+}  // namespace heed::engine

@@ -1,0 +1,95 @@
+// The broadcasts of rooms as they come: takes each room's moments and embeddings where the room allows it, and
+// tells of its last minutes. All of it is in memory: a restart begins with none.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "heed/engine.h"
+
+#include "decide/catalog.h"
+#include "engine/room_moments.h"
+#include "state/state.h"
+
+namespace heed::engine {
+
+struct MomentPost {
+  std::string tenant, room;
+  std::string feed;  // of the process that sends; may be empty
+  std::vector<media::Moment> moments;
+};
+
+struct EmbeddingPost {
+  std::string tenant, room, encoder;
+  media::Modality modality = media::Modality::kPicture;
+  size_t dim = 0;
+  std::vector<Embedding> items;
+};
+
+struct MomentStats {
+  uint64_t rooms = 0, moments = 0, vectors = 0;  // kept now
+};
+
+// Thread-safe.
+class MomentDesk {
+ public:
+  // All of them outlive it. kInvalidArgument naming the option.
+  static Result<std::unique_ptr<MomentDesk>> Open(const BroadcastOptions& options,
+                                                  const state::State& state,
+                                                  const decide::Catalog& catalog);
+
+  // All or none. kInvalidArgument with a JSON pointer ("/3/wall_ms"); kPermissionDenied: the room's broadcast
+  // may not be taken; kConflict: another feed is alive.
+  Result<TakenCounts> Take(MomentPost post);
+  Result<TakenCounts> TakeEmbeddings(EmbeddingPost post);
+
+  // What the room allows now.
+  decide::BroadcastUse UseOf(std::string_view tenant, std::string_view room) const;
+  // Calls `look` with the room locked, if anything is held of it. kNotFound: nothing is, and no event has named it.
+  Status Look(std::string_view tenant, std::string_view room,
+              const std::function<void(const RoomMoments&)>& look) const;
+
+  // Drops what is held of the room; what comes is taken as before.
+  void Forget(std::string_view tenant, std::string_view room);
+  // The catalog's documents of rooms have changed: what they do not allow any more is dropped.
+  void RoomsChanged();
+  MomentStats Stats() const;
+
+ private:
+  struct Room {
+    Room(const BroadcastOptions& options, std::string_view tenant_in, std::string_view id_in)
+        : tenant(tenant_in), id(id_in), moments(options) {}
+    const std::string tenant, id;
+    std::mutex mutex;
+    RoomMoments moments;  // guarded by mutex
+  };
+  struct Known {
+    std::shared_ptr<Room> room;
+    int64_t heard_ms = 0;  // clock
+  };
+
+  using Rooms = std::vector<std::shared_ptr<Room>>;
+
+  MomentDesk(const BroadcastOptions& options, decide::BroadcastUse otherwise,
+             const state::State& state, const decide::Catalog& catalog);
+  // kPermissionDenied when nothing may be taken.
+  Result<decide::BroadcastUse> Allowed(std::string_view tenant, std::string_view room) const;
+  std::shared_ptr<Room> Find(std::string_view tenant, std::string_view room) const;
+  Rooms All() const;
+  std::shared_ptr<Room> FindOrMake(std::string_view tenant, std::string_view room, int64_t now_ms);
+
+  const BroadcastOptions options_;
+  const decide::BroadcastUse otherwise_;
+  const state::State& state_;
+  const decide::Catalog& catalog_;
+  mutable std::mutex rooms_mutex_;
+  std::map<std::string, Known, std::less<>> rooms_;  // by tenant, zero byte, room
+};
+
+}  // namespace heed::engine
