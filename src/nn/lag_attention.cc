@@ -145,8 +145,16 @@ void LagAttention::ClampToRange() {
     p.value.data()[0] = std::clamp(p.value.data()[0], low, high);
   };
   clamp(lag, 0, static_cast<float>(shape_.look_back - 1));
-  clamp(decay, kMinSlope, 10);
-  clamp(rise, kMinSlope, 10);
+  clamp(decay, kMinSlope, kMaxSlope);
+  clamp(rise, kMinSlope, kMaxSlope);
+  clamp(null_score, -static_cast<float>(kMaxContent), static_cast<float>(kMaxContent));
+}
+
+bool LagAttention::InRange() const {
+  LagAttention other = *this;
+  other.ClampToRange();
+  return Only(other.lag) == Only(lag) && Only(other.decay) == Only(decay) &&
+         Only(other.rise) == Only(rise) && Only(other.null_score) == Only(null_score);
 }
 
 }  // namespace heed::nn

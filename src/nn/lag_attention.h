@@ -66,13 +66,15 @@ class LagAttention {
   double Read(std::span<const double> kernel, ConstMat tokens, std::span<const double> mass,
               float* y) const;
 
-  // After an optimiser step: lag within [0, L - 1], slopes within [kMinSlope, 10].
+  // After an optimiser step: lag within [0, L - 1], slopes within [kMinSlope, kMaxSlope], the null score within
+  // ±kMaxContent.
   void ClampToRange();
+  bool InRange() const;
   std::vector<Parameter*> Parameters() { return {&content, &null_score, &lag, &decay, &rise}; }
   const LagShape& shape() const { return shape_; }
 
   // Below this slope the lag would have no gradient.
-  static constexpr float kMinSlope = 1e-3f;
+  static constexpr float kMinSlope = 1e-3f, kMaxSlope = 10;
 
   Parameter content;     // [1, D]: w
   Parameter null_score;  // [1, 1]
