@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "media/moment_file.h"
+#include "media/moment_json.h"
 #include "media/running_norm.h"
 
 namespace heed::media {
@@ -104,6 +105,49 @@ TEST(Moment, JsonSaysWhatItHolds) {
   odd.of(Modality::kVoice).cover = std::numeric_limits<float>::quiet_NaN();
   simdjson::dom::element json;
   EXPECT_EQ(parser.parse(MomentToJson(odd)).get(json), simdjson::SUCCESS) << MomentToJson(odd);
+}
+
+TEST(Moment, JsonComesBack) {
+  std::string file = MomentFileHeader(), lines;
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    const Moment moment = Example(seed);
+    const auto read = MomentFromJson(MomentToJson(moment));
+    ASSERT_TRUE(read.ok()) << read.status().ToString();
+    Moment again = read.value();
+    for (const MomentFeatureInfo& info : Features()) {  // three decimals of z are written
+      const auto z = moment.z.Get(info.feature), z_again = again.z.Get(info.feature);
+      ASSERT_EQ(z.has_value(), z_again.has_value()) << info.name;
+      EXPECT_NEAR(z.value_or(0), z_again.value_or(0), 6e-4f);
+    }
+    again.z = moment.z;
+    EXPECT_TRUE(again == moment) << seed;
+    AppendMoment(moment, &file);
+    lines += MomentToJson(moment) + (seed % 2 == 0 ? "\n" : "\r\n\n");
+  }
+  const auto binary = ReadMoments(file, "f"), text = ReadMoments(lines, "f");
+  ASSERT_TRUE(binary.ok() && text.ok());
+  EXPECT_EQ(binary.value().size(), 20u);
+  EXPECT_EQ(text.value().size(), 20u);
+}
+
+TEST(Moment, WrongJsonIsNamed) {
+  const auto message = [](const std::string& line) {
+    const auto read = MomentFromJson(line);
+    EXPECT_EQ(read.status().code(), Code::kInvalidArgument) << line;
+    return read.ok() ? "" : read.status().message();
+  };
+  EXPECT_NE(message("[]").find("JSON object"), std::string::npos);
+  EXPECT_NE(message(R"({"t":1})").find("\"v\""), std::string::npos);
+  EXPECT_NE(message(R"({"v":1})").find("\"t\""), std::string::npos);
+  EXPECT_NE(message(R"({"v":1,"t":1e30})").find("\"t\""), std::string::npos);
+  EXPECT_NE(message(R"({"v":1,"t":1,"f":{"vis.motion":"much"}})").find("vis.motion"),
+            std::string::npos);
+  EXPECT_NE(message(R"({"v":1,"t":1,"z":{"vis.motion":1e300}})").find("vis.motion"),
+            std::string::npos);
+  EXPECT_NE(message(R"({"v":1,"t":1,"mod":{"face":{"ok":2}}})").find("ok"), std::string::npos);
+  EXPECT_NE(ReadMoments("\n{\"v\":1,\"t\":1}\n{", "f").status().message().find("f:3"),
+            std::string::npos);
+  EXPECT_TRUE(MomentFromJson(R"({"v":1,"t":1,"f":{"some.thing":"new"},"more":1})").ok());
 }
 
 TEST(MomentFile, ComesBackWhole) {

@@ -156,7 +156,10 @@ MomentAttention::Net::Net(const MomentAttentionConfig& moment_config, uint64_t s
     for (const MomentModality& modality : config.modalities) {
       view.lags.emplace_back(
           name + ".lag." + modality.name,
-          nn::LagShape{.width = config.encoder_width, .look_back = config.look_back_s});
+          nn::LagShape{.width = config.encoder_width,
+                       .look_back = config.look_back_s,
+                       // The next minute draws on everything shown within the lag alike.
+                       .sudden = v == static_cast<size_t>(MomentView::kNow)});
     }
     view.fusion =
         nn::FusionAttention(name + ".fusion",
@@ -412,7 +415,7 @@ Result<double> MomentAttention::TrainStep(const MomentSeries& series,
                            : 1.0f;
   std::set<const nn::Parameter*> lags;
   for (Net::View& view : net.views) {
-    for (nn::LagAttention& lag : view.lags) lags.insert(&lag.lag);
+    for (nn::LagAttention& lag : view.lags) lags.insert({&lag.lag, &lag.decay, &lag.rise});
   }
   for (nn::Parameter* p : trained) {
     for (size_t i = 0; i < p->grad.size(); ++i) p->grad.data()[i] *= shrink;

@@ -46,7 +46,7 @@ struct MomentAttentionConfig {
   std::vector<MomentModality> modalities;  // names and features all different
   uint32_t look_back_s = 60;               // L
   uint32_t horizon_s = 60;
-  uint32_t encoder_width = 16, fusion_width = 16;
+  uint32_t encoder_width = 8, fusion_width = 16;
   std::vector<float> phase_knots_s = {0, 300, 1200, 3600};  // ascending from 0
   // Of the log rates of kNext, in the highlight score.
   std::array<float, kMomentOutcomes> highlight = {-1.0f, 0.5f, 1.0f};
@@ -77,8 +77,8 @@ MomentTargetsByView MakeMomentTargets(const nn::Matrix& counts, std::span<const 
 
 struct MomentTraining {
   float rate = 3e-3f;      // Adam
-  float lag_rate = 0.05f;  // likewise, of the lags, which are seconds
-  float l2 = 1e-4f;        // added to the gradient of matrices
+  float lag_rate = 0.05f;  // likewise, of lags and slopes, which are seconds and their inverse
+  float l2 = 1e-3f;        // added to the gradient of matrices
   float clip_norm = 1.0f;
 };
 

@@ -7,6 +7,7 @@
 #include "model/moment_net.h"
 #include "model/moment_stream.h"
 #include "nn/slope_for_test.h"
+#include "nn/tensor_file.h"
 
 namespace heed::model {
 namespace {
@@ -296,6 +297,24 @@ TEST(MomentFile, ComesBackAndRefusesDamage) {
   MomentAttentionConfig config = SmallConfig();
   config.phase_knots_s = {0, 60, 20};
   EXPECT_EQ(MomentAttention::Create(config, 1).status().code(), Code::kInvalidArgument);
+}
+
+// The bytes of docs/formats/moment_attention.md.
+TEST(MomentFile, WorkedExample) {
+  MomentAttentionConfig config;
+  config.modalities = {{"v", {"a"}}};
+  config.look_back_s = 2, config.horizon_s = 3;
+  config.encoder_width = 4, config.fusion_width = 5;
+  config.phase_knots_s = {0};
+  const std::string bytes = MomentAttention::Create(config, 1).value()->Serialize();
+  const auto file = nn::TensorReader::Open(bytes);
+  ASSERT_TRUE(file.ok());
+  const unsigned char wanted[] = {
+      0x10, 0x6d, 0x6f, 0x6d, 0x65, 0x6e, 0x74, 0x20, 0x61, 0x74, 0x74, 0x65, 0x6e, 0x74, 0x69,
+      0x6f, 0x6e, 0x01, 0x01, 0x01, 0x76, 0x01, 0x01, 0x61, 0x02, 0x03, 0x04, 0x05, 0x01, 0x00,
+      0x00, 0x00, 0x00, 0x00, 0x00, 0x80, 0xbf, 0x00, 0x00, 0x00, 0x3f, 0x00, 0x00, 0x80, 0x3f};
+  EXPECT_EQ(file.value().Bytes("config").value(),
+            std::string_view(reinterpret_cast<const char*>(wanted), sizeof wanted));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "nn/lag_attention.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace heed::nn {
@@ -14,9 +15,17 @@ Parameter Scalar(const std::string& name, float value) {
 
 double Only(const Parameter& p) { return static_cast<double>(p.value.data()[0]); }
 
+// In lanes: a compiler may not reorder one sum.
 double Dot(const float* a, const float* b, size_t n) {
+  constexpr size_t kLanes = 8;
+  std::array<float, kLanes> lanes = {};
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (size_t j = 0; j < kLanes; ++j) lanes[j] += a[i + j] * b[i + j];
+  }
+  for (size_t j = 0; i < n; ++i, ++j) lanes[j] += a[i] * b[i];
   float sum = 0;
-  for (size_t i = 0; i < n; ++i) sum += a[i] * b[i];
+  for (const float lane : lanes) sum += lane;
   return static_cast<double>(sum);
 }
 
@@ -146,7 +155,8 @@ void LagAttention::ClampToRange() {
   };
   clamp(lag, 0, static_cast<float>(shape_.look_back - 1));
   clamp(decay, kMinSlope, kMaxSlope);
-  clamp(rise, kMinSlope, kMaxSlope);
+  clamp(rise, shape_.sudden ? std::min(kSudden * decay.value.data()[0], kMaxSlope) : kMinSlope,
+        kMaxSlope);
   clamp(null_score, -static_cast<float>(kMaxContent), static_cast<float>(kMaxContent));
 }
 

@@ -29,6 +29,9 @@ namespace heed::nn {
 struct LagShape {
   size_t width = 1;      // D
   size_t look_back = 1;  // L
+  // Holds rise at kSudden decays or above: an answer begins sooner than it ends. Without, a flat rise can stand in
+  // for a lag that has not been found yet, and the lag stays where it is.
+  bool sudden = false;
 };
 
 struct LagInput {
@@ -66,15 +69,15 @@ class LagAttention {
   double Read(std::span<const double> kernel, ConstMat tokens, std::span<const double> mass,
               float* y) const;
 
-  // After an optimiser step: lag within [0, L - 1], slopes within [kMinSlope, kMaxSlope], the null score within
-  // ±kMaxContent.
+  // After an optimiser step: lag within [0, L - 1], slopes within [kMinSlope, kMaxSlope] and as the shape
+  // says, the null score within ±kMaxContent.
   void ClampToRange();
   bool InRange() const;
   std::vector<Parameter*> Parameters() { return {&content, &null_score, &lag, &decay, &rise}; }
   const LagShape& shape() const { return shape_; }
 
   // Below this slope the lag would have no gradient.
-  static constexpr float kMinSlope = 1e-3f, kMaxSlope = 10;
+  static constexpr float kMinSlope = 1e-3f, kMaxSlope = 10, kSudden = 4;
 
   Parameter content;     // [1, D]: w
   Parameter null_score;  // [1, 1]
