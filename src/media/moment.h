@@ -49,6 +49,8 @@ enum class Feature : uint8_t {
   kOcrConfidence,
 };
 inline constexpr size_t kFeatureCount = static_cast<size_t>(Feature::kOcrConfidence) + 1;
+// Of a moment, either way: a thousand years.
+inline constexpr int64_t kMaxSecond = 31'557'600'000;
 constexpr Feature FeatureOf(VoiceFeature feature) { return static_cast<Feature>(feature); }
 
 // How a feature's values within a second become the second's value is its extractor's business.

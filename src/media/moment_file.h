@@ -18,6 +18,9 @@ std::string MomentToJson(const Moment& moment);
 // z-values come back as rounded as they were written. kInvalidArgument with a JSON pointer for what is no
 // such record: an unknown member or column, a value out of its range, text that is not UTF-8.
 Result<Moment> MomentFromJson(std::string_view line);
+// All moments of a file's bytes, in either form; empty lines are passed over. kInvalidArgument, "name:line: ...", or
+// kCorruption with the byte. Both have read nothing: a part of a broadcast would look like all of it.
+Result<std::vector<Moment>> ReadMoments(std::string_view bytes, const std::string& name);
 
 // The bytes before the first record: which columns the records have.
 std::string MomentFileHeader();

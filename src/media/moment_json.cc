@@ -14,8 +14,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr int64_t kFarthestSecond = 1'000'000'000;  // 31 years of broadcast
-constexpr int64_t kFarthestMs = kFarthestSecond * 1000;
+constexpr int64_t kFarthestMs = kMaxSecond * 1000;
 constexpr int64_t kLatestMs = 253'402'300'799'999;  // the year 9999
 constexpr uint32_t kMaxFrames = 1'000'000;
 constexpr size_t kMaxRoomBytes = 512, kMaxModeBytes = 64, kMaxTextBytes = 64'000;
@@ -148,13 +147,14 @@ Status ReadMember(std::string_view name, const json::value& value, Moment* momen
     moment->epoch = static_cast<uint32_t>(epoch);
     return {};
   }
-  if (name == "t") return ReadWhole(value, at, -kFarthestSecond, kFarthestSecond, &moment->second);
+  if (name == "t") return ReadWhole(value, at, -kMaxSecond, kMaxSecond, &moment->second);
   if (name == "wall_ms") return ReadWhole(value, at, 0, kLatestMs, &moment->wall_ms);
   if (name == "lag_ms") return ReadWhole(value, at, -kFarthestMs, kFarthestMs, &moment->lag_ms);
   if (name == "mod") return ReadModalities(value, moment);
   if (name == "f") return ReadColumns(value, "/f", /*z=*/false, &moment->values);
   if (name == "z") return ReadColumns(value, "/z", /*z=*/true, &moment->z);
   if (name == "text") return ReadText(value, at, kMaxTextBytes, &moment->screen_text);
+  if (name == "outcomes") return {};  // what viewers did: train/moment_files.h reads it
   return Unknown(at, "member");
 }
 

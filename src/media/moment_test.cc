@@ -181,6 +181,21 @@ TEST(Moment, ProxiesCanBeTakenOut) {
   EXPECT_TRUE(values == MomentValues());
 }
 
+TEST(MomentFile, IsReadWholeInEitherForm) {
+  std::string file = MomentFileHeader(), lines;
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    AppendMoment(Example(seed), &file);
+    lines += MomentToJson(Example(seed)) + (seed % 2 == 0 ? "\n" : "\r\n\n");
+  }
+  const auto binary = ReadMoments(file, "f"), text = ReadMoments(lines, "f");
+  ASSERT_TRUE(binary.ok() && text.ok()) << text.status().ToString();
+  EXPECT_EQ(binary.value().size(), 20u);
+  ASSERT_EQ(text.value().size(), 20u);
+  EXPECT_TRUE(text.value()[7].values == binary.value()[7].values);
+  EXPECT_NE(ReadMoments("\n{\"v\":1,\"epoch\":0,\"t\":1}\n{", "f").status().message().find("f:3"),
+            std::string::npos);
+}
+
 TEST(MomentFile, ComesBackWhole) {
   std::string file = MomentFileHeader();
   for (uint64_t seed = 0; seed < 50; ++seed) AppendMoment(Example(seed), &file);

@@ -77,6 +77,16 @@ void FusionAttention::Forward(const FusionInput& in, FusionTape* tape, Mat y, Ma
   attention_.Forward(input, &tape->attention, y, evidence);
 }
 
+void FusionAttention::Parts(const FusionTape& tape, Mat parts) const {
+  const size_t M = modalities(), H = attention_.shape().heads, dh = attention_.shape().width / H;
+  assert(parts.rows == tape.tokens.rows());
+  MatMul(tape.tokens.view(), attention_.value.value.view(), parts);
+  for (size_t i = 0; i < parts.rows; ++i) {
+    const float* weights = tape.attention.weights.data() + i / M * H * (M + 1) + i % M;
+    for (size_t d = 0; d < parts.cols; ++d) parts.Row(i)[d] *= weights[d / dh * (M + 1)];
+  }
+}
+
 void FusionAttention::Backward(const FusionInput& in, FusionTape* tape, ConstMat d_y,
                                ConstMat d_evidence, Mat d_context,
                                std::span<const Mat> d_modalities) {

@@ -53,6 +53,9 @@ class FusionAttention {
   void Backward(const FusionInput& in, FusionTape* tape, ConstMat d_y, ConstMat d_evidence,
                 Mat d_context, std::span<const Mat> d_modalities);
 
+  // y taken apart: parts [B M, W] is set, and a moment's M rows sum to its y; a missing modality's is 0.
+  void Parts(const FusionTape& tape, Mat parts) const;
+
   std::vector<Parameter*> Parameters();
   size_t modalities() const { return projections_.size(); }
 

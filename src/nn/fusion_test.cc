@@ -61,6 +61,27 @@ RC_GTEST_PROP(Fusion, NothingPresentIsZeroWithoutEvidence, ()) {
   for (size_t i = 0; i < answer.evidence.size(); ++i) RC_ASSERT(answer.evidence.data()[i] == 0.0f);
 }
 
+RC_GTEST_PROP(Fusion, PartsSumToTheWhole, ()) {
+  Random random(*rc::gen::arbitrary<uint64_t>());
+  const FusionCase c = AnyCase(0.4, random);
+  const FusionAnswer answer(c);
+  const size_t M = c.modalities.size();
+  Matrix parts(answer.y.rows() * M, answer.y.cols());
+  c.layer.Parts(answer.tape, parts.view());
+  for (size_t b = 0; b < answer.y.rows(); ++b) {
+    for (size_t d = 0; d < parts.cols(); ++d) {
+      double sum = 0;
+      for (size_t m = 0; m < M; ++m) {
+        const float part = parts.Row(b * M + m)[d];
+        RC_ASSERT(c.present[b * M + m] != 0 || part == 0.0f);
+        sum += static_cast<double>(part);
+      }
+      RC_ASSERT(std::abs(sum - static_cast<double>(answer.y.Row(b)[d])) <
+                1e-4 * (1.0 + std::abs(sum)));
+    }
+  }
+}
+
 // The formula of fusion.h, number by number, for one head.
 TEST(Fusion, IsWhatTheFormulaSays) {
   Random random(3);

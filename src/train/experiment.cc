@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/suggest.h"
 #include "train/embedded.h"
+#include "train/moment_experiment.h"
 #include "train/next_item_experiment.h"
 #include "train/online_replay_experiment.h"
 #include "train/online_world_experiment.h"
@@ -33,6 +34,7 @@ constexpr Kind kKinds[] = {
     {"online_replay", ParseOnlineReplayExperiment},
     {"online_world", ParseOnlineWorldExperiment},
     {"voice", ParseVoiceExperiment},
+    {"moments", ParseMomentExperiment},
 };
 
 Result<std::string> EmbeddedText(const std::string& path) {
