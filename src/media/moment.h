@@ -47,8 +47,13 @@ enum class Feature : uint8_t {
   kOcrPrice,
   kOcrStock,
   kOcrConfidence,
+  // A running engine adds these to what it is sent; nothing here measures them.
+  kCommentRate,
+  kCommentViewers,
+  kCommentQuestionShare,
+  kCommentSentiment,
 };
-inline constexpr size_t kFeatureCount = static_cast<size_t>(Feature::kOcrConfidence) + 1;
+inline constexpr size_t kFeatureCount = static_cast<size_t>(Feature::kCommentSentiment) + 1;
 constexpr Feature FeatureOf(VoiceFeature feature) { return static_cast<Feature>(feature); }
 
 // How a feature's values within a second become the second's value is its extractor's business.

@@ -14,10 +14,6 @@ namespace heed::media {
 
 // One line of JSON without a line end. What was not measured is null.
 std::string MomentToJson(const Moment& moment);
-// Reads such a line, from whomever: "v", "epoch" and "t" must be there, what else is absent is not measured.
-// z-values come back as rounded as they were written. kInvalidArgument with a JSON pointer for what is no
-// such record: an unknown member or column, a value out of its range, text that is not UTF-8.
-Result<Moment> MomentFromJson(std::string_view line);
 
 // The bytes before the first record: which columns the records have.
 std::string MomentFileHeader();

@@ -1,4 +1,5 @@
-// A moment's line of JSON, read back: docs/formats/moment_file.md.
+#include "media/moment_json.h"
+
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
@@ -6,7 +7,6 @@
 #include <string>
 #include <utility>
 
-#include "media/moment_file.h"
 #include "text/normalize.h"
 
 namespace heed::media {
@@ -70,12 +70,13 @@ Status ReadText(const json::value& value, const std::string& at, size_t max_byte
 }
 
 Status NotAnObject(const std::string& at) { return InvalidArgument("must be an object", at); }
-Status Unknown(const std::string& at, const char* what) {
+Status Unknown(UnknownNames unknown, const std::string& at, const char* what) {
+  if (unknown == UnknownNames::kPass) return {};
   return InvalidArgument(std::string("is no ") + what + " that this version knows", at);
 }
 
 Status ReadCoverage(Modality modality, const json::value& value, const std::string& at,
-                    Moment* moment) {
+                    UnknownNames unknown, Moment* moment) {
   const json::object* object = value.if_object();
   if (object == nullptr) return NotAnObject(at);
   Coverage& seen = moment->of(modality);
@@ -98,34 +99,36 @@ Status ReadCoverage(Modality modality, const json::value& value, const std::stri
     } else if (name == "mode" && modality == Modality::kPicture) {
       HEED_RETURN_IF_ERROR(ReadText(member, here, kMaxModeBytes, &moment->mode));
     } else {
-      return Unknown(here, "member");
+      HEED_RETURN_IF_ERROR(Unknown(unknown, here, "member"));
     }
   }
   return {};
 }
 
-Status ReadModalities(const json::value& value, Moment* moment) {
+Status ReadModalities(const json::value& value, UnknownNames unknown, Moment* moment) {
   const json::object* object = value.if_object();
   if (object == nullptr) return NotAnObject("/mod");
   for (const auto& [name, member] : *object) {
     const std::string here = Pointer("/mod", name);
     size_t i = 0;
     while (i < kModalities && ModalityName(static_cast<Modality>(i)) != std::string_view(name)) ++i;
-    if (i == kModalities) return Unknown(here, "modality");
-    HEED_RETURN_IF_ERROR(ReadCoverage(static_cast<Modality>(i), member, here, moment));
+    HEED_RETURN_IF_ERROR(
+        i == kModalities ? Unknown(unknown, here, "modality")
+                         : ReadCoverage(static_cast<Modality>(i), member, here, unknown, moment));
   }
   return {};
 }
 
 // z-values have one range for all.
-Status ReadColumns(const json::value& value, const char* at, bool z, MomentValues* values) {
+Status ReadColumns(const json::value& value, const char* at, bool z, UnknownNames unknown,
+                   MomentValues* values) {
   const json::object* object = value.if_object();
   if (object == nullptr) return NotAnObject(at);
   for (const auto& [name, member] : *object) {
     const std::string here = Pointer(at, name);
     const std::optional<Feature> feature = FeatureByName(name);
-    if (!feature) return Unknown(here, "column");
-    if (member.is_null()) continue;
+    if (!feature) HEED_RETURN_IF_ERROR(Unknown(unknown, here, "column"));
+    if (!feature || member.is_null()) continue;
     const MomentFeatureInfo& info = InfoOf(*feature);
     float number = 0;
     HEED_RETURN_IF_ERROR(
@@ -135,7 +138,8 @@ Status ReadColumns(const json::value& value, const char* at, bool z, MomentValue
   return {};
 }
 
-Status ReadMember(std::string_view name, const json::value& value, Moment* moment) {
+Status ReadMember(std::string_view name, const json::value& value, UnknownNames unknown,
+                  Moment* moment) {
   const std::string at = Pointer("", name);
   if (name == "v") {
     int64_t version = 0;
@@ -151,28 +155,28 @@ Status ReadMember(std::string_view name, const json::value& value, Moment* momen
   if (name == "t") return ReadWhole(value, at, -kFarthestSecond, kFarthestSecond, &moment->second);
   if (name == "wall_ms") return ReadWhole(value, at, 0, kLatestMs, &moment->wall_ms);
   if (name == "lag_ms") return ReadWhole(value, at, -kFarthestMs, kFarthestMs, &moment->lag_ms);
-  if (name == "mod") return ReadModalities(value, moment);
-  if (name == "f") return ReadColumns(value, "/f", /*z=*/false, &moment->values);
-  if (name == "z") return ReadColumns(value, "/z", /*z=*/true, &moment->z);
+  if (name == "mod") return ReadModalities(value, unknown, moment);
+  if (name == "f") return ReadColumns(value, "/f", /*z=*/false, unknown, &moment->values);
+  if (name == "z") return ReadColumns(value, "/z", /*z=*/true, unknown, &moment->z);
   if (name == "text") return ReadText(value, at, kMaxTextBytes, &moment->screen_text);
-  return Unknown(at, "member");
+  return Unknown(unknown, at, "member");
 }
 
 }  // namespace
 
-Result<Moment> MomentFromJson(std::string_view line) {
+Result<Moment> MomentFromJson(std::string_view line, UnknownNames unknown) {
   if (text::ValidUtf8(line) != line) return InvalidArgument("is not UTF-8");
   json::error_code error;
   const json::value value = json::parse(json::string_view(line.data(), line.size()), error);
   if (error) return InvalidArgument("is not JSON: " + error.message());
   const json::object* object = value.if_object();
   if (object == nullptr) return NotAnObject("");
-  for (const char* name : {"v", "epoch", "t"}) {
+  for (const char* name : {"v", "t"}) {
     if (!object->contains(name)) return InvalidArgument("is required", Pointer("", name));
   }
   Moment moment;
   for (const auto& [name, member] : *object) {
-    HEED_RETURN_IF_ERROR(ReadMember(name, member, &moment));
+    HEED_RETURN_IF_ERROR(ReadMember(name, member, unknown, &moment));
   }
   return moment;
 }

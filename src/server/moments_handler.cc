@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "engine/moment_desk.h"
 #include "media/moment_file.h"
+#include "media/moment_json.h"
 #include "server/api.h"
 #include "server/base64.h"
 #include "server/json.h"
@@ -93,7 +94,7 @@ Result<Response> TakeMoments(Api& api, const Counters& counters, const Request& 
   const int64_t now_ms = Clock::System().now_ms();
   std::vector<double> lags_s;
   for (size_t i = 0; i < lines.size(); ++i) {
-    Result<media::Moment> moment = media::MomentFromJson(lines[i]);
+    Result<media::Moment> moment = media::MomentFromJson(lines[i], media::UnknownNames::kRefuse);
     if (!moment.ok()) {
       const std::string number = std::to_string(i);
       return refuse(moment.status().Within("record " + number, "/" + number));
