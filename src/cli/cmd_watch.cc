@@ -7,19 +7,24 @@
 #include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <deque>
+#include <iterator>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/progress.h"
+#include "media/encoder.h"
 #include "media/moment_file.h"
 #include "media/moments.h"
 #include "server/moment_feed.h"
@@ -38,6 +43,8 @@ struct Options {
   media::MomentOptions moments;
   std::string to = "http://127.0.0.1:7600", key;
   std::string record;
+  std::string encoder;  // FILE[:NAME]; empty: none
+  media::EncoderOptions encoding;
   double speed = 1;
   bool no_picture = false, json = false;
 };
@@ -227,16 +234,73 @@ class Pace {
   std::optional<int64_t> first_;
 };
 
+// A vector for the first picture of each second.
+class Encoding {
+ public:
+  Encoding(std::unique_ptr<media::Encoder> encoder, bool live)
+      : encoder_(std::move(encoder)), live_(live) {}
+
+  void See(const media::VideoFrame& frame) {
+    const int64_t second = frame.pts_us / 1'000'000 - (frame.pts_us % 1'000'000 < 0 ? 1 : 0);
+    const std::pair key(frame.epoch, second);
+    if (encoder_ == nullptr || key <= last_ || frame.pts_us < free_us_) return;
+    if (frame.epoch != last_.first) free_us_ = INT64_MIN;
+    last_ = key;
+    const int64_t began_us = Clock::System().steady_us();
+    Result<std::vector<float>> vector = encoder_->Encode(frame);
+    if (!vector.ok()) {
+      std::fprintf(stderr, "heed: no vectors from here on: %s\n",
+                   vector.status().message().c_str());
+      encoder_ = nullptr;
+      return;
+    }
+    // A fifth of the time at most, or the broadcast would lag for it.
+    if (live_) free_us_ = frame.pts_us + 5 * (Clock::System().steady_us() - began_us);
+    vectors_[key] = std::move(vector).value();
+  }
+  // Of this second, if it has one; those before it go.
+  std::optional<std::vector<float>> Take(uint32_t epoch, int64_t second) {
+    const auto end = vectors_.upper_bound({epoch, second});
+    std::optional<std::vector<float>> out;
+    if (end != vectors_.begin() && std::prev(end)->first == std::pair(epoch, second))
+      out = std::move(std::prev(end)->second);
+    vectors_.erase(vectors_.begin(), end);
+    return out;
+  }
+
+ private:
+  std::unique_ptr<media::Encoder> encoder_;  // null: it failed
+  const bool live_;
+  std::pair<uint32_t, int64_t> last_ = {0, INT64_MIN};
+  int64_t free_us_ = INT64_MIN;  // of the broadcast: from when on it may work again
+  std::map<std::pair<uint32_t, int64_t>, std::vector<float>> vectors_;
+};
+
+Result<std::unique_ptr<media::Encoder>> OpenEncoder(const Options& options) {
+  if (options.moments.room.empty() || options.to == "none") {
+    return InvalidArgument("--encoder needs --room: its vectors go to the engine");
+  }
+  if (options.no_picture) return InvalidArgument("--encoder needs the picture");
+  if (options.speed == 0) {
+    return InvalidArgument("--encoder needs a --speed: vectors are placed by the clock");
+  }
+  media::EncoderOptions encoding = options.encoding;
+  const size_t colon = options.encoder.rfind(':');
+  encoding.file = options.encoder.substr(0, colon);
+  if (colon != std::string::npos) encoding.id = options.encoder.substr(colon + 1);
+  return media::Encoder::Open(encoding);
+}
+
 // What the engine got. kUnavailable where it did not get everything.
-Status FinishFeed(const Options& options, server::MomentFeed* feed) {
+Status FinishFeed(const Options& options, const char* what, server::MomentFeed* feed) {
   const server::MomentFeedCounts counts = feed->Finish(kFinishMs);
-  std::fprintf(stderr, "heed: room %s: %llu moments sent to %s\n", options.moments.room.c_str(),
-               static_cast<unsigned long long>(counts.taken), options.to.c_str());
+  std::fprintf(stderr, "heed: room %s: %llu %s sent to %s\n", options.moments.room.c_str(),
+               static_cast<unsigned long long>(counts.taken), what, options.to.c_str());
   if (counts.refused + counts.dropped + counts.waiting == 0) return {};
   return {Code::kUnavailable,
-          fmt::format("the engine did not get everything: {} refused by it, {} dropped as over "
+          fmt::format("the engine did not get all {}: {} refused by it, {} dropped as over "
                       "{} waited, {} not sent in time",
-                      counts.refused, counts.dropped, server::MomentFeedOptions().max_waiting,
+                      what, counts.refused, counts.dropped, server::MomentFeedOptions().max_waiting,
                       counts.waiting)};
 }
 
@@ -252,7 +316,18 @@ int Watch(Options& options) {
     if (!opened.ok()) return Fail(opened.status());
     recorder.emplace(std::move(opened).value());
   }
-  std::unique_ptr<server::MomentFeed> feed;
+  std::optional<Encoding> encoding;
+  std::optional<server::FeedEncoder> encoder;
+  if (!options.encoder.empty()) {
+    // Before there is another thread: it forks.
+    auto opened = OpenEncoder(options);
+    if (!opened.ok()) return Fail(opened.status());
+    const media::EncoderInfo& info = opened.value()->info();
+    encoder = server::FeedEncoder{
+        .id = info.id, .modality = std::string(ModalityName(info.modality)), .dim = info.dim};
+    encoding.emplace(std::move(opened).value(), live);
+  }
+  std::unique_ptr<server::MomentFeed> feed, vectors;
   if (!options.moments.room.empty() && options.to != "none") {
     server::MomentFeedOptions to;
     to.room = options.moments.room, to.to = options.to, to.key = options.key;
@@ -262,6 +337,8 @@ int Watch(Options& options) {
     auto started = server::MomentFeed::Start(to);
     if (!started.ok()) return Fail(started.status().Within("--to"));
     feed = std::move(started).value();
+    to.encoder = encoder;
+    if (encoder) vectors = server::MomentFeed::Start(to).value();  // as checked as the first
   }
   std::optional<Pace> pace;
   if (feed != nullptr && !live && options.speed > 0) pace.emplace(options.speed);
@@ -273,6 +350,10 @@ int Watch(Options& options) {
     if (recorder) recorder->Add(moment);
     const std::string line = options.json || feed != nullptr ? MomentToJson(moment) : "";
     if (feed != nullptr) feed->Add(line);
+    if (encoding) {
+      if (const auto vector = encoding->Take(moment.epoch, moment.second))
+        vectors->Add(server::EmbeddingItem(moment.wall_ms - 1'000, *vector));
+    }
     if (options.json) {
       std::printf("%s\n", line.c_str());
       std::fflush(stdout);
@@ -286,11 +367,19 @@ int Watch(Options& options) {
     if (!drawn) Tell(e);
     event(e);
   };
+  const auto video = sink.video;
+  if (encoding) {
+    sink.video = [&](const media::VideoFrame& frame) {
+      encoding->See(frame);
+      video(frame);
+    };
+  }
   const Status status = media::Decode(options.decoder, sink, *StopFlag());
   moments.Finish();
-  Status fed;
-  if (feed != nullptr) fed = FinishFeed(options, feed.get());
-  for (const Status& each : {status, recorder ? recorder->status() : Status(), fed}) {
+  Status fed, sent;
+  if (feed != nullptr) fed = FinishFeed(options, "moments", feed.get());
+  if (vectors != nullptr) sent = FinishFeed(options, "vectors", vectors.get());
+  for (const Status& each : {status, recorder ? recorder->status() : Status(), fed, sent}) {
     if (!each.ok()) return Fail(each);
   }
   return StopRequested() ? kStopped : 0;
@@ -335,6 +424,22 @@ void AddWatch(CLI::App& app, int* exit_code) {
       ->add_option("--speed", options->speed,
                    "Of a recording that feeds an engine, times as fast as it happened; 0: at once")
       ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  command
+      ->add_option("--encoder", options->encoder,
+                   "FILE.onnx[:NAME]: also a vector a second by this model, to the engine")
+      ->needs(room);
+  command
+      ->add_option("--encoder-side", options->encoding.side,
+                   "Pixels a side of the square that it sees")
+      ->capture_default_str();
+  command
+      ->add_option("--encoder-mean", options->encoding.mean,
+                   "Of its R G B between 0 and 1, taken off")
+      ->capture_default_str();
+  command
+      ->add_option("--encoder-std", options->encoding.deviation,
+                   "Of its R G B, divided by afterwards")
       ->capture_default_str();
   command->add_option("--record", options->record,
                       "Also append the moments to this file (docs/formats/moment_file.md)");

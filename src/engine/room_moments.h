@@ -54,7 +54,8 @@ class RoomMoments {
   static constexpr int64_t kBehindMs = 86'400'000;  // a moment before that is no moment of now
   static constexpr size_t kMaxEncoders = 8;
 
-  explicit RoomMoments(const BroadcastOptions& options) : options_(options), comment_norm_(std::in_place) {}
+  explicit RoomMoments(const BroadcastOptions& options)
+      : options_(options), comment_norm_(std::in_place) {}
 
   // A process that sends moments, by the id it gives itself. Another than the one before begins a broadcast
   // anew: its epochs and seconds count from their own zero. kConflict while the one before is alive.

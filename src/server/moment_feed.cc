@@ -6,9 +6,13 @@
 #include <boost/json.hpp>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <random>
 #include <string_view>
 #include <utility>
+
+#include "server/base64.h"
+#include "server/json.h"
 
 namespace heed::server {
 namespace {
@@ -75,11 +79,36 @@ std::string DetailOf(const ClientResponse& response) {
 
 }  // namespace
 
+std::string EmbeddingItem(int64_t t_ms, std::span<const float> vector) {
+  double square = 0;
+  for (const float x : vector) square += static_cast<double>(x) * static_cast<double>(x);
+  const std::string_view bytes(reinterpret_cast<const char*>(vector.data()), vector.size_bytes());
+  return fmt::format(R"({{"t_ms":{},"dur_ms":1000,"vec":"{}","norm":{}}})", t_ms, Base64(bytes),
+                     std::sqrt(square));
+}
+
+MomentFeed::Form MomentFeed::FormOf(const MomentFeedOptions& options) {
+  const std::string room = "/v1/rooms/" + PercentEncode(options.room);
+  if (!options.encoder) {
+    return {.target = room + "/moments?feed=" + FreshId(),
+            .content_type = "application/x-ndjson",
+            .before = {},
+            .between = "\n",
+            .after = "\n"};
+  }
+  std::string before = R"({"encoder_id":)";
+  AppendJsonString(before, options.encoder->id);
+  before += fmt::format(R"(,"dim":{},"modality":"{}","items":[)", options.encoder->dim,
+                        options.encoder->modality);
+  return {.target = room + "/embeddings",
+          .content_type = "application/json",
+          .before = std::move(before),
+          .between = ",",
+          .after = "]}"};
+}
+
 MomentFeed::MomentFeed(const MomentFeedOptions& options, std::string host, uint16_t port)
-    : options_(options),
-      host_(std::move(host)),
-      target_("/v1/rooms/" + PercentEncode(options.room) + "/moments?feed=" + FreshId()),
-      port_(port) {
+    : options_(options), form_(FormOf(options)), host_(std::move(host)), port_(port) {
   thread_ = std::thread([this] { Loop(); });
 }
 
@@ -165,9 +194,10 @@ void MomentFeed::Loop() {
       in_hand_ = batch_.size();
     }
     if (outcome == Outcome::kRefused) {
-      Tell(fmt::format("{} refuses moments: {}", options_.to, why_));
+      Tell(fmt::format("{} refuses {}: {}", options_.to, options_.encoder ? "vectors" : "moments",
+                       why_));
     } else if (!told_.empty()) {
-      Tell(options_.to + " takes moments again");
+      Tell(fmt::format("{} takes {} again", options_.to, options_.encoder ? "vectors" : "moments"));
       told_.clear();
     }
   }
@@ -182,11 +212,12 @@ MomentFeed::Outcome MomentFeed::Send(size_t records) {
     }
     client_ = std::move(client).value();
   }
-  std::string body;
-  for (size_t i = 0; i < records; ++i) body += batch_[i] + "\n";
-  HttpClient::Headers headers = {{"Content-Type", "application/x-ndjson"}};
+  std::string body = form_.before;
+  for (size_t i = 0; i < records; ++i) body += (i > 0 ? form_.between : "") + batch_[i];
+  body += form_.after;
+  HttpClient::Headers headers = {{"Content-Type", form_.content_type}};
   if (!options_.key.empty()) headers.emplace_back("Authorization", "Bearer " + options_.key);
-  const Result<ClientResponse> response = client_->Request("POST", target_, body, headers);
+  const Result<ClientResponse> response = client_->Request("POST", form_.target, body, headers);
   if (!response.ok()) {
     client_.reset();
     why_ = response.status().message();

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 
@@ -17,8 +18,15 @@
 
 namespace heed::server {
 
+// Whose vectors are sent in place of moments.
+struct FeedEncoder {
+  std::string id, modality;
+  size_t dim = 0;
+};
+
 struct MomentFeedOptions {
   std::string room;
+  std::optional<FeedEncoder> encoder;
   std::string to = "http://127.0.0.1:7600";              // http, an address or localhost, a port
   std::string key;                                       // empty: none
   size_t max_waiting = 3'600;                            // records; then the oldest go
@@ -35,6 +43,9 @@ struct MomentFeedCounts {
   uint64_t waiting = 0;
 };
 
+// A vector of the clock's [t_ms, t_ms + 1000), with its length, as POST …/embeddings takes it.
+std::string EmbeddingItem(int64_t t_ms, std::span<const float> vector);
+
 // Thread-safe.
 class MomentFeed {
  public:
@@ -43,7 +54,7 @@ class MomentFeed {
   // Gives what waits no more time.
   ~MomentFeed();
 
-  // A record as media::MomentToJson writes it. Never waits.
+  // A record as media::MomentToJson writes it; with an encoder, an item as EmbeddingItem does. Never waits.
   void Add(std::string record);
   MomentFeedCounts counts() const;
   // Waits until all is sent, for at most so long and one timeout; nothing is sent afterwards.
@@ -59,8 +70,15 @@ class MomentFeed {
 
   static constexpr size_t kBatch = 60;  // records a request
 
+  // What a request is made of, around and between its records.
+  struct Form {
+    std::string target, content_type, before, between, after;
+  };
+  static Form FormOf(const MomentFeedOptions& options);
+
   const MomentFeedOptions options_;
-  const std::string host_, target_;
+  const Form form_;
+  const std::string host_;
   const uint16_t port_;
 
   mutable std::mutex mutex_;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "server/api_fixture.h"
+#include "server/base64.h"
 
 namespace heed::server {
 namespace {
@@ -159,6 +160,27 @@ TEST_F(MomentFeedTest, WhatARoomDoesNotAllowNeverComesInLater) {
   EXPECT_EQ(Held(), (std::vector<int64_t>{1}));
   ASSERT_FALSE(told_.empty());
   EXPECT_NE(told_[0].find("may not be taken"), std::string::npos) << told_[0];
+}
+
+TEST_F(MomentFeedTest, VectorsAreSentAsTheyAre) {
+  StartServer();
+  MomentFeedOptions options = Options(server_->port());
+  options.encoder = FeedEncoder{.id = "clip \"b\"", .modality = "picture", .dim = 3};
+  const auto feed = MomentFeed::Start(options).value();
+  const std::vector<float> v = {0.1f, -2.5f, 1e-3f};
+  const int64_t now_ms = heed::Clock::System().now_ms();
+  for (int i = 0; i < 100; ++i) feed->Add(EmbeddingItem(now_ms - 1'000 * i, v));
+  feed->Add(EmbeddingItem(now_ms + 1'000, std::vector<float>(2)));
+  const MomentFeedCounts counts = feed->Finish(10'000);
+  EXPECT_EQ(counts.taken, 100u);
+  EXPECT_EQ(counts.refused, 1u);
+  const Answer answer = Do("GET",
+                           "/v1/rooms/%E6%88%BF%E9%97%B4%201%2Fa/embeddings?encoder=clip%20%22b%22"
+                           "&limit=1000");
+  ASSERT_EQ(answer.body.at("items").as_array().size(), 100u) << answer.body;
+  EXPECT_EQ(answer.body.at("items").at(99).at("t_ms").as_int64(), now_ms);
+  EXPECT_EQ(answer.body.at("items").at(99).at("vec").as_string(),
+            Base64({reinterpret_cast<const char*>(v.data()), 12}));
 }
 
 TEST_F(MomentFeedTest, WhereToIsChecked) {

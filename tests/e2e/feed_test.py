@@ -4,6 +4,7 @@
     feed_test.py HEED
 Skips with a message (exit code 77) where ffmpeg is not installed.
 """
+import base64
 import json
 import os
 import pathlib
@@ -20,6 +21,25 @@ import urllib.error
 import urllib.request
 
 HEED = str(pathlib.Path(sys.argv.pop(1)).resolve())
+
+
+def part(field, value):
+    """A member of a protocol buffer: a number, or bytes, shorter than 128."""
+    return bytes([field << 3, value]) if isinstance(value, int) else bytes([field << 3 | 2, len(value)]) + value
+
+
+def mean_model():
+    """An ONNX model of the mean of each channel of a picture of 8 by 8 (field numbers of onnx.proto)."""
+    def node(kind, source, target):
+        return part(1, part(1, source) + part(2, target) + part(4, kind))
+
+    def value(name, *dims):
+        shape = b"".join(part(1, part(1, dim)) for dim in dims)
+        return part(1, name) + part(2, part(1, part(1, 1) + part(2, shape)))
+    graph = (node(b"GlobalAveragePool", b"x", b"p") + node(b"Flatten", b"p", b"y") + part(2, b"g")
+             + part(11, value(b"x", 1, 3, 8, 8)) + part(12, value(b"y", 1, 3)))
+    size = bytes([len(graph) & 127 | 128, len(graph) >> 7]) if len(graph) > 127 else bytes([len(graph)])
+    return part(1, 7) + bytes([7 << 3 | 2]) + size + graph + part(8, part(1, b"") + part(2, 11))
 
 
 class Feed(unittest.TestCase):
@@ -127,6 +147,30 @@ class Feed(unittest.TestCase):
             at += 8 + struct.unpack_from("<I", data, at)[0]
             count += 1
         return count if at == len(data) else None
+
+    def test_a_users_model_gives_a_vector_a_second(self):
+        subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "color=red:s=64x48:r=5:d=3",
+                        "-c:v", "libx264", "-preset", "ultrafast", "-threads", "1", str(self.folder / "red.mp4")],
+                       check=True)
+        (self.folder / "mean.onnx").write_bytes(mean_model())
+        command = [HEED, "watch", "red.mp4", "--json", "--room", "r1", "--to", self.url, "--speed", "2", "--encoder"]
+        done = subprocess.run([*command, "mean.onnx:colour", "--encoder-side", "8", "--encoder-mean", "0", "0", "0",
+                               "--encoder-std", "1", "1", "1"], cwd=self.folder, capture_output=True, text=True,
+                              timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        answer = self.call("GET", "/v1/rooms/r1/embeddings?encoder=colour")
+        self.assertEqual([each["encoder_id"] for each in answer["encoders"]], ["colour"])
+        self.assertEqual(len(answer["items"]), len(done.stdout.splitlines()))
+        for item in answer["items"]:
+            red, green, blue = struct.unpack("<3f", base64.b64decode(item["vec"]))
+            self.assertGreater(red, 0.9)
+            self.assertLess(max(green, blue), 0.1)
+        newest = self.call("GET", "/v1/rooms/r1/moments?limit=1")["moments"][0]
+        self.assertEqual(newest["encoders"], ["colour"])
+        done = subprocess.run([*command, "red.mp4"], cwd=self.folder, capture_output=True, text=True, timeout=60,
+                              check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("red.mp4: ", done.stderr)
 
     def test_a_killed_engine_costs_nothing_of_what_it_had_not_taken(self):
         watch = self.watch("--speed", "2", "--record", "show.mom")
