@@ -244,7 +244,6 @@ class Encoding {
     const int64_t second = frame.pts_us / 1'000'000 - (frame.pts_us % 1'000'000 < 0 ? 1 : 0);
     const std::pair key(frame.epoch, second);
     if (encoder_ == nullptr || key <= last_ || frame.pts_us < free_us_) return;
-    if (frame.epoch != last_.first) free_us_ = INT64_MIN;
     last_ = key;
     const int64_t began_us = Clock::System().steady_us();
     Result<std::vector<float>> vector = encoder_->Encode(frame);

@@ -126,13 +126,13 @@ std::shared_ptr<MomentDesk::Room> MomentDesk::Find(std::string_view tenant,
 std::shared_ptr<MomentDesk::Room> MomentDesk::FindOrMake(std::string_view tenant,
                                                          std::string_view room, int64_t now_ms) {
   const std::lock_guard lock(rooms_mutex_);
+  // A room silent for longer than the look-back holds nothing that anybody may still see.
+  std::erase_if(rooms_, [&](const auto& each) {
+    return now_ms - each.second.heard_ms > options_.look_back_ms + RoomMoments::kAheadMs;
+  });
   std::string key = KeyOf(tenant, room);
   auto found = rooms_.find(key);
   if (found == rooms_.end()) {
-    // A room silent for longer than the look-back holds nothing any more.
-    std::erase_if(rooms_, [&](const auto& each) {
-      return now_ms - each.second.heard_ms > options_.look_back_ms + RoomMoments::kAheadMs;
-    });
     if (rooms_.size() >= options_.max_rooms) {
       rooms_.erase(std::min_element(rooms_.begin(), rooms_.end(), [](const auto& a, const auto& b) {
         return a.second.heard_ms < b.second.heard_ms;

@@ -12,7 +12,7 @@
 #include <filesystem>
 #include <opencv2/dnn.hpp>
 #include <opencv2/imgproc.hpp>
-#include <optional>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -23,7 +23,6 @@ namespace heed::media {
 namespace {
 
 constexpr uintmax_t kMaxFileBytes = uintmax_t{512} << 20;
-constexpr rlim_t kMaxMemoryBytes = rlim_t{8} << 30;
 constexpr rlim_t kMaxSeconds = 60;  // of CPU, to load the model and use it once
 constexpr size_t kMaxDim = 4'096;
 
@@ -108,6 +107,7 @@ class Model {
 
 void LimitThisProcess() {
 #ifndef HEED_SANITIZED  // whose shadow memory is over any limit
+  constexpr rlim_t kMaxMemoryBytes = rlim_t{8} << 30;
   const rlimit memory{.rlim_cur = kMaxMemoryBytes, .rlim_max = kMaxMemoryBytes};
   setrlimit(RLIMIT_AS, &memory);
 #endif
@@ -130,7 +130,7 @@ Status TryElsewhere(const EncoderOptions& options) {
     dup2(nowhere, STDOUT_FILENO);
     dup2(nowhere, STDERR_FILENO);
     const Status status = Model(options).LoadAndTry().status();
-    const std::string said = status.message();
+    const std::string_view said = status.message();
     const ssize_t written = write(pipe.write.get(), said.data(), said.size());
     _exit(status.ok() && written >= 0 ? 0 : 1);
   }

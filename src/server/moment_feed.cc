@@ -182,7 +182,7 @@ void MomentFeed::Loop() {
       continue;
     }
     wait_ms = 0;
-    if (outcome == Outcome::kRefused && records > 1) {
+    if (outcome == Outcome::kRefusedForOne && records > 1) {
       alone = records;
       continue;
     }
@@ -193,7 +193,7 @@ void MomentFeed::Loop() {
       (outcome == Outcome::kTaken ? counts_.taken : counts_.refused) += records;
       in_hand_ = batch_.size();
     }
-    if (outcome == Outcome::kRefused) {
+    if (outcome != Outcome::kTaken) {
       Tell(fmt::format("{} refuses {}: {}", options_.to, options_.encoder ? "vectors" : "moments",
                        why_));
     } else if (!told_.empty()) {
@@ -232,7 +232,8 @@ MomentFeed::Outcome MomentFeed::Send(size_t records) {
   // watched (403) is no such case: what was measured meanwhile must not come in later.
   const bool again = status >= 500 || status == 401 || status == 404 || status == 408 ||
                      status == 409 || status == 421 || status == 429;
-  return again ? Outcome::kAgain : Outcome::kRefused;
+  if (again) return Outcome::kAgain;
+  return status == 400 || status == 413 ? Outcome::kRefusedForOne : Outcome::kRefused;
 }
 
 void MomentFeed::Tell(const std::string& what) {

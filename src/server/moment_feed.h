@@ -61,7 +61,8 @@ class MomentFeed {
   MomentFeedCounts Finish(int64_t within_ms);
 
  private:
-  enum class Outcome : uint8_t { kTaken, kRefused, kAgain };
+  // Refused: one of the records may be at fault, or all of them are.
+  enum class Outcome : uint8_t { kTaken, kRefusedForOne, kRefused, kAgain };
 
   MomentFeed(const MomentFeedOptions& options, std::string host, uint16_t port);
   void Loop();

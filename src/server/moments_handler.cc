@@ -32,13 +32,12 @@ constexpr double kNormTolerance = 1e-3;  // of float sums, whatever their order
 
 // One for the life of the routes; safe from any thread.
 struct Counters {
-  explicit Counters(Metrics& metrics) {
-    moments = Of(metrics, "heed_moments_total", "Moments received, by what became of them");
-    vectors = Of(metrics, "heed_embeddings_total", "Vectors received, by what became of them");
-    lag_seconds = metrics.AddHistogram("heed_moment_lag_seconds",
-                                       "From the end of a live second to its moment here",
-                                       {0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300});
-  }
+  explicit Counters(Metrics& metrics)
+      : moments(Of(metrics, "heed_moments_total", "Moments received, by what became of them")),
+        vectors(Of(metrics, "heed_embeddings_total", "Vectors received, by what became of them")),
+        lag_seconds(metrics.AddHistogram("heed_moment_lag_seconds",
+                                         "From the end of a live second to its moment here",
+                                         {0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300})) {}
   struct Results {
     Counter taken, duplicate, late, refused;
     void Add(const engine::TakenCounts& counts) const {
