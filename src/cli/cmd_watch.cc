@@ -4,19 +4,30 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <deque>
+#include <iterator>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "cli/command.h"
 #include "cli/progress.h"
+#include "media/encoder.h"
 #include "media/moment_file.h"
 #include "media/moments.h"
+#include "server/moment_feed.h"
 
 namespace heed::cli {
 namespace {
@@ -25,9 +36,16 @@ using media::Feature;
 using media::Moment;
 using media::VoiceFeature;
 
+constexpr int64_t kFinishMs = 5'000;  // for what waits at the end to be sent
+
 struct Options {
   media::DecoderOptions decoder;
   media::MomentOptions moments;
+  std::string to = "http://127.0.0.1:7600", key;
+  std::string record;
+  std::string encoder;  // FILE[:NAME]; empty: none
+  media::EncoderOptions encoding;
+  double speed = 1;
   bool no_picture = false, json = false;
 };
 
@@ -57,15 +75,16 @@ class View {
  public:
   View() : terminal_(isatty(STDOUT_FILENO) == 1) {}
 
-  void Show(const Moment& moment) {
+  // `more`: at the end of the headline.
+  void Show(const Moment& moment, const std::string& more) {
     if (!terminal_) return Line(moment);
     history_.push_back(moment);
     if (history_.size() > 60) history_.pop_front();
     if (drawn_) std::printf("\x1b[%zuA", kRows.size() + 1);
     drawn_ = true;
-    std::printf("\r\x1b[K%s  epoch %u  pictures %u/s (%s)  lag %.1f s\n", TimeOf(moment).c_str(),
+    std::printf("\r\x1b[K%s  epoch %u  pictures %u/s (%s)  lag %.1f s%s\n", TimeOf(moment).c_str(),
                 moment.epoch, moment.frames, moment.mode.c_str(),
-                static_cast<double>(moment.lag_ms) / 1e3);
+                static_cast<double>(moment.lag_ms) / 1e3, more.c_str());
     for (const Row& row : kRows) {
       std::printf("\r\x1b[K%-14s %14s  %s\n", row.label, Value(moment, row.feature).c_str(),
                   Curve(row).c_str());
@@ -129,29 +148,239 @@ void Tell(const media::DecoderEvent& event) {
   std::fprintf(stderr, "heed: epoch %u: %s\n", event.epoch, text.c_str());
 }
 
+std::string FeedLine(const server::MomentFeedCounts& counts) {
+  std::string line = fmt::format("  sent {}", counts.taken);
+  if (counts.waiting > 1) line += fmt::format(", {} wait", counts.waiting);
+  if (counts.refused + counts.dropped > 0)
+    line += fmt::format(", {} refused or dropped", counts.refused + counts.dropped);
+  return line;
+}
+
+// A file of moments that grows; what it held stays. Errors name the file.
+class Recorder {
+ public:
+  static Result<Recorder> Open(const std::string& path) {
+    const Result<std::string> before = ReadWholeFile(path);
+    if (!before.ok() && before.status().code() != Code::kNotFound) return before.status();
+    const std::string header = media::MomentFileHeader();
+    const bool fresh = !before.ok() || before.value().empty();
+    if (!fresh && !before.value().starts_with(header)) {
+      return InvalidArgument(path + ": is no file of moments with this version's columns");
+    }
+    if (!fresh) {
+      HEED_ASSIGN_OR_RETURN(media::MomentFileReader reader,
+                            media::MomentFileReader::Open(before.value()));
+      for (;;) {
+        const auto next = reader.Next();
+        if (!next.ok()) return next.status().Within(path);
+        if (!next.value()) break;
+      }
+    }
+    Recorder out(path, std::fopen(path.c_str(), "ab"));
+    if (out.file_ == nullptr) return IoError(path + ": cannot be written");
+    if (fresh) out.Write(header);
+    return out;
+  }
+  void Add(const Moment& moment) {
+    std::string bytes;
+    media::AppendMoment(moment, &bytes);
+    Write(bytes);
+  }
+  // Of all that was written; from the first failure on nothing is.
+  const Status& status() const { return status_; }
+
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  Recorder(std::string path, std::FILE* file) : path_(std::move(path)), file_(file) {}
+
+  void Write(const std::string& bytes) {
+    if (!status_.ok()) return;
+    // Each record at once: what was measured before a crash is there after it.
+    if (std::fwrite(bytes.data(), 1, bytes.size(), file_.get()) == bytes.size() &&
+        std::fflush(file_.get()) == 0) {
+      return;
+    }
+    status_ = IoError(path_ + ": " + std::system_category().message(errno) +
+                      "; the records from here on are not in it");
+    std::fprintf(stderr, "heed: %s\n", status_.message().c_str());
+  }
+
+  std::string path_;
+  std::unique_ptr<std::FILE, Close> file_;
+  Status status_;
+};
+
+// Shows a recording as fast as it happened, and says when that is.
+class Pace {
+ public:
+  explicit Pace(double speed) : speed_(speed) {}
+
+  // Waits until `second` would be over; the clock's time of that.
+  int64_t Await(int64_t second) {
+    if (!first_) first_ = second;
+    const auto due_us = started_us_ + static_cast<int64_t>(
+                                          static_cast<double>(second + 1 - *first_) * 1e6 / speed_);
+    while (Clock::System().steady_us() < due_us && !StopRequested()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return started_ms_ + (due_us - started_us_) / 1000;
+  }
+
+ private:
+  const double speed_;
+  const int64_t started_us_ = Clock::System().steady_us(), started_ms_ = Clock::System().now_ms();
+  std::optional<int64_t> first_;
+};
+
+// A vector for the first picture of each second.
+class Encoding {
+ public:
+  Encoding(std::unique_ptr<media::Encoder> encoder, bool live)
+      : encoder_(std::move(encoder)), live_(live) {}
+
+  void See(const media::VideoFrame& frame) {
+    const int64_t second = frame.pts_us / 1'000'000 - (frame.pts_us % 1'000'000 < 0 ? 1 : 0);
+    const std::pair key(frame.epoch, second);
+    if (encoder_ == nullptr || key <= last_ || frame.pts_us < free_us_) return;
+    last_ = key;
+    const int64_t began_us = Clock::System().steady_us();
+    Result<std::vector<float>> vector = encoder_->Encode(frame);
+    if (!vector.ok()) {
+      std::fprintf(stderr, "heed: no vectors from here on: %s\n",
+                   vector.status().message().c_str());
+      encoder_ = nullptr;
+      return;
+    }
+    // A fifth of the time at most, or the broadcast would lag for it.
+    if (live_) free_us_ = frame.pts_us + 5 * (Clock::System().steady_us() - began_us);
+    vectors_[key] = std::move(vector).value();
+  }
+  // Of this second, if it has one; those before it go.
+  std::optional<std::vector<float>> Take(uint32_t epoch, int64_t second) {
+    const auto end = vectors_.upper_bound({epoch, second});
+    std::optional<std::vector<float>> out;
+    if (end != vectors_.begin() && std::prev(end)->first == std::pair(epoch, second))
+      out = std::move(std::prev(end)->second);
+    vectors_.erase(vectors_.begin(), end);
+    return out;
+  }
+
+ private:
+  std::unique_ptr<media::Encoder> encoder_;  // null: it failed
+  const bool live_;
+  std::pair<uint32_t, int64_t> last_ = {0, INT64_MIN};
+  int64_t free_us_ = INT64_MIN;  // of the broadcast: from when on it may work again
+  std::map<std::pair<uint32_t, int64_t>, std::vector<float>> vectors_;
+};
+
+Result<std::unique_ptr<media::Encoder>> OpenEncoder(const Options& options) {
+  if (options.moments.room.empty() || options.to == "none") {
+    return InvalidArgument("--encoder needs --room: its vectors go to the engine");
+  }
+  if (options.no_picture) return InvalidArgument("--encoder needs the picture");
+  if (options.speed == 0) {
+    return InvalidArgument("--encoder needs a --speed: vectors are placed by the clock");
+  }
+  media::EncoderOptions encoding = options.encoding;
+  const size_t colon = options.encoder.rfind(':');
+  encoding.file = options.encoder.substr(0, colon);
+  if (colon != std::string::npos) encoding.id = options.encoder.substr(colon + 1);
+  return media::Encoder::Open(encoding);
+}
+
+// What the engine got. kUnavailable where it did not get everything.
+Status FinishFeed(const Options& options, const char* what, server::MomentFeed* feed) {
+  const server::MomentFeedCounts counts = feed->Finish(kFinishMs);
+  std::fprintf(stderr, "heed: room %s: %llu %s sent to %s\n", options.moments.room.c_str(),
+               static_cast<unsigned long long>(counts.taken), what, options.to.c_str());
+  if (counts.refused + counts.dropped + counts.waiting == 0) return {};
+  return {Code::kUnavailable,
+          fmt::format("the engine did not get all {}: {} refused by it, {} dropped as over "
+                      "{} waited, {} not sent in time",
+                      what, counts.refused, counts.dropped, server::MomentFeedOptions().max_waiting,
+                      counts.waiting)};
+}
+
 int Watch(Options& options) {
   WatchForStop();
   options.decoder.picture = !options.no_picture;
   if (options.no_picture) options.moments.picture.faces = options.moments.picture.text = false;
   const bool live = media::IsUrl(options.decoder.input);
+  const bool drawn = !options.json && isatty(STDOUT_FILENO) == 1;  // other words would tear it
+  std::optional<Recorder> recorder;
+  if (!options.record.empty()) {
+    Result<Recorder> opened = Recorder::Open(options.record);
+    if (!opened.ok()) return Fail(opened.status());
+    recorder.emplace(std::move(opened).value());
+  }
+  std::optional<Encoding> encoding;
+  std::optional<server::FeedEncoder> encoder;
+  if (!options.encoder.empty()) {
+    // Before there is another thread: it forks.
+    auto opened = OpenEncoder(options);
+    if (!opened.ok()) return Fail(opened.status());
+    const media::EncoderInfo& info = opened.value()->info();
+    encoder = server::FeedEncoder{
+        .id = info.id, .modality = std::string(ModalityName(info.modality)), .dim = info.dim};
+    encoding.emplace(std::move(opened).value(), live);
+  }
+  std::unique_ptr<server::MomentFeed> feed, vectors;
+  if (!options.moments.room.empty() && options.to != "none") {
+    server::MomentFeedOptions to;
+    to.room = options.moments.room, to.to = options.to, to.key = options.key;
+    if (!drawn) {
+      to.tell = [](const std::string& what) { std::fprintf(stderr, "heed: %s\n", what.c_str()); };
+    }
+    auto started = server::MomentFeed::Start(to);
+    if (!started.ok()) return Fail(started.status().Within("--to"));
+    feed = std::move(started).value();
+    to.encoder = encoder;
+    if (encoder) vectors = server::MomentFeed::Start(to).value();  // as checked as the first
+  }
+  std::optional<Pace> pace;
+  if (feed != nullptr && !live && options.speed > 0) pace.emplace(options.speed);
   View view;
   media::MomentBuilder moments(options.moments, [&](const Moment& measured) {
     Moment moment = measured;
     if (live) moment.wall_ms = Clock::System().now_ms();
-    if (!options.json) return view.Show(moment);
-    std::printf("%s\n", MomentToJson(moment).c_str());
-    std::fflush(stdout);
+    if (pace) moment.wall_ms = pace->Await(moment.second);
+    if (recorder) recorder->Add(moment);
+    const std::string line = options.json || feed != nullptr ? MomentToJson(moment) : "";
+    if (feed != nullptr) feed->Add(line);
+    if (encoding) {
+      if (const auto vector = encoding->Take(moment.epoch, moment.second))
+        vectors->Add(server::EmbeddingItem(moment.wall_ms - 1'000, *vector));
+    }
+    if (options.json) {
+      std::printf("%s\n", line.c_str());
+      std::fflush(stdout);
+    } else {
+      view.Show(moment, feed == nullptr ? "" : FeedLine(feed->counts()));
+    }
   });
   media::MediaSink sink = moments.Sink();
   const auto event = sink.event;
   sink.event = [&](const media::DecoderEvent& e) {
-    // The view would be torn by it.
-    if (options.json || isatty(STDOUT_FILENO) != 1) Tell(e);
+    if (!drawn) Tell(e);
     event(e);
   };
+  const auto video = sink.video;
+  if (encoding) {
+    sink.video = [&](const media::VideoFrame& frame) {
+      encoding->See(frame);
+      video(frame);
+    };
+  }
   const Status status = media::Decode(options.decoder, sink, *StopFlag());
   moments.Finish();
-  if (!status.ok()) return Fail(status);
+  Status fed, sent;
+  if (feed != nullptr) fed = FinishFeed(options, "moments", feed.get());
+  if (vectors != nullptr) sent = FinishFeed(options, "vectors", vectors.get());
+  for (const Status& each : {status, recorder ? recorder->status() : Status(), fed, sent}) {
+    if (!each.ok()) return Fail(each);
+  }
   return StopRequested() ? kStopped : 0;
 }
 
@@ -166,6 +395,9 @@ void AddWatch(CLI::App& app, int* exit_code) {
       "  heed watch comments evening.jsonl            what the room asks\n"
       "  heed watch https://host/live.flv --json > moments.jsonl\n"
       "  heed watch rtmp://10.1.2.3/live/room1 --allow 10.1.0.0/16\n"
+      "  heed watch https://host/live.flv --room r1   also feeds room r1 of the engine that runs "
+      "here\n"
+      "  heed watch show.mp4 --record show.mom        a file of moments\n"
       "Files, HLS, HTTP-FLV, RTMP and MPEG-TS. The media are read by heed-decoder, another "
       "program\n"
       "with no rights. A URL may lead to public addresses only, unless --allow names a network. "
@@ -179,7 +411,37 @@ void AddWatch(CLI::App& app, int* exit_code) {
                     "Also the arousal proxy; read docs/broadcast.md first");
   command->add_flag("--smile", options->moments.picture.smile,
                     "Also the smile proxy; read docs/broadcast-law.md first");
-  command->add_option("--room", options->moments.room, "The room's id, for the records");
+  CLI::Option* room = command->add_option(
+      "--room", options->moments.room,
+      "The room's id: its moments go to the engine at --to, a recording's as fast as it happened");
+  command->add_option("--to", options->to, "Where heed serve listens; none: only name the room")
+      ->needs(room)
+      ->capture_default_str();
+  command->add_option("--key", options->key, "An API key with the scope rooms:write")
+      ->envname("HEED_KEY");
+  command
+      ->add_option("--speed", options->speed,
+                   "Of a recording that feeds an engine, times as fast as it happened; 0: at once")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  command
+      ->add_option("--encoder", options->encoder,
+                   "FILE.onnx[:NAME]: also a vector a second by this model, to the engine")
+      ->needs(room);
+  command
+      ->add_option("--encoder-side", options->encoding.side,
+                   "Pixels a side of the square that it sees")
+      ->capture_default_str();
+  command
+      ->add_option("--encoder-mean", options->encoding.mean,
+                   "Of its R G B between 0 and 1, taken off")
+      ->capture_default_str();
+  command
+      ->add_option("--encoder-std", options->encoding.deviation,
+                   "Of its R G B, divided by afterwards")
+      ->capture_default_str();
+  command->add_option("--record", options->record,
+                      "Also append the moments to this file (docs/formats/moment_file.md)");
   command
       ->add_option("--read-ms", options->decoder.read_ms,
                    "A stream that is silent for so long is taken up anew")

@@ -167,9 +167,9 @@ struct Engine::Impl {
   mutable engine::Models models;
   std::unique_ptr<decide::Decider> decider;
   std::unique_ptr<engine::DecisionLog> decisions;
-  std::unique_ptr<engine::MomentDesk> moments;
   std::unique_ptr<engine::RoomDesk> desk;  // null: options.text.on is false
-  std::unique_ptr<store::EventLog> log;    // its committer applies to `state`
+  std::unique_ptr<engine::MomentDesk> moments;
+  std::unique_ptr<store::EventLog> log;  // its committer applies to `state`
   mutable std::atomic<uint64_t> request_counter{0};
   std::atomic<bool> training{false};
 
@@ -217,14 +217,15 @@ Result<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
   const uint64_t known = impl->state.last_sequence();
   const uint64_t from = learner != nullptr ? learner->replay_from() : ~uint64_t{0};
   HEED_ASSIGN_OR_RETURN(impl->catalog, decide::Catalog::Open(*impl->database));
-  HEED_ASSIGN_OR_RETURN(
-      impl->moments, engine::MomentDesk::Open(raw->options.broadcast, raw->state, *raw->catalog));
   uint64_t comments_from = ~uint64_t{0};
   if (options.text.on) {
     HEED_ASSIGN_OR_RETURN(raw->desk,
                           engine::RoomDesk::Open(raw->options, raw->state, *raw->catalog));
     HEED_ASSIGN_OR_RETURN(comments_from, engine::CommentReader::ReplayFrom(*impl->log));
   }
+  HEED_ASSIGN_OR_RETURN(impl->moments,
+                        engine::MomentDesk::Open(raw->options.broadcast, raw->state, *raw->catalog,
+                                                 raw->desk ? &raw->desk->reader() : nullptr));
   HEED_RETURN_IF_ERROR(impl->log->Read(std::min({from, known + 1, comments_from}),
                                        [=](const store::LogRecord& record) -> Status {
                                          if (record.sequence >= from)

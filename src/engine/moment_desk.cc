@@ -3,12 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/clock.h"
+#include "text/analyzer.h"
 
 namespace heed::engine {
 namespace {
+
+constexpr int64_t kNowMs = 5'000;  // a bin of text::LiveStats
 
 std::string KeyOf(std::string_view tenant, std::string_view room) {
   std::string key(tenant);
@@ -41,21 +45,60 @@ Status CheckMoments(const MomentPost& post, int64_t now_ms) {
   return {};
 }
 
+// How a room's comments are now, as the columns of a moment.
+std::optional<media::Moment> CommentsNow(const CommentReader& reader, const MomentPost& post,
+                                         int64_t now_ms) {
+  const std::shared_ptr<CommentRoom> known = reader.Find(post.tenant, post.room);
+  if (known == nullptr) return std::nullopt;
+  media::Moment out;
+  const std::lock_guard lock(known->mutex);
+  const int64_t room_ms = known->NowMs(now_ms);
+  const text::LiveSnapshot now = known->comments.Now(room_ms, /*max_words=*/0);
+  double asking = 0;
+  for (const auto& [intent, share] : now.intents) asking += text::Asks(intent) ? share : 0;
+  out.values.Set(media::Feature::kCommentRate, now.comments_per_s);
+  out.values.Set(media::Feature::kCommentViewers, static_cast<double>(now.viewers));
+  if (now.comments > 0) {
+    out.values.Set(media::Feature::kCommentQuestionShare, asking);
+    out.values.Set(media::Feature::kCommentSentiment, now.sentiment);
+  }
+  out.of(media::Modality::kComments) = {
+      .ok = true, .cover = 1, .age_ms = std::max<int64_t>(0, room_ms - known->newest_ms)};
+  return out;
+}
+
+void AddComments(const media::Moment& comments, media::Moment* moment) {
+  constexpr auto kModality = media::Modality::kComments;
+  moment->of(kModality) = comments.of(kModality);
+  for (const media::MomentFeatureInfo& info : media::Features()) {
+    if (info.modality != kModality) continue;
+    moment->values.Clear(info.feature);
+    if (const auto value = comments.values.Get(info.feature))
+      moment->values.SetUnbounded(info.feature, *value);
+  }
+}
+
 }  // namespace
 
 MomentDesk::MomentDesk(const BroadcastOptions& options, decide::BroadcastUse otherwise,
-                       const state::State& state, const decide::Catalog& catalog)
-    : options_(options), otherwise_(otherwise), state_(state), catalog_(catalog) {}
+                       const state::State& state, const decide::Catalog& catalog,
+                       const CommentReader* comments)
+    : options_(options),
+      otherwise_(otherwise),
+      state_(state),
+      catalog_(catalog),
+      comments_(comments) {}
 
 Result<std::unique_ptr<MomentDesk>> MomentDesk::Open(const BroadcastOptions& options,
                                                      const state::State& state,
-                                                     const decide::Catalog& catalog) {
+                                                     const decide::Catalog& catalog,
+                                                     const CommentReader* comments) {
   const auto otherwise = decide::BroadcastUseByName(options.rooms);
   if (!otherwise) {
     return InvalidArgument("'" + options.rooms + "' is not off, measures or proxies",
                            "broadcast.rooms");
   }
-  return std::unique_ptr<MomentDesk>(new MomentDesk(options, *otherwise, state, catalog));
+  return std::unique_ptr<MomentDesk>(new MomentDesk(options, *otherwise, state, catalog, comments));
 }
 
 decide::BroadcastUse MomentDesk::UseOf(std::string_view tenant, std::string_view room) const {
@@ -83,13 +126,13 @@ std::shared_ptr<MomentDesk::Room> MomentDesk::Find(std::string_view tenant,
 std::shared_ptr<MomentDesk::Room> MomentDesk::FindOrMake(std::string_view tenant,
                                                          std::string_view room, int64_t now_ms) {
   const std::lock_guard lock(rooms_mutex_);
+  // A room silent for longer than the look-back holds nothing that anybody may still see.
+  std::erase_if(rooms_, [&](const auto& each) {
+    return now_ms - each.second.heard_ms > options_.look_back_ms + RoomMoments::kAheadMs;
+  });
   std::string key = KeyOf(tenant, room);
   auto found = rooms_.find(key);
   if (found == rooms_.end()) {
-    // A room silent for longer than the look-back holds nothing any more.
-    std::erase_if(rooms_, [&](const auto& each) {
-      return now_ms - each.second.heard_ms > options_.look_back_ms + RoomMoments::kAheadMs;
-    });
     if (rooms_.size() >= options_.max_rooms) {
       rooms_.erase(std::min_element(rooms_.begin(), rooms_.end(), [](const auto& a, const auto& b) {
         return a.second.heard_ms < b.second.heard_ms;
@@ -106,6 +149,8 @@ Result<TakenCounts> MomentDesk::Take(MomentPost post) {
   const int64_t now_ms = Clock::System().now_ms();
   HEED_RETURN_IF_ERROR(Allowed(post.tenant, post.room).status());
   HEED_RETURN_IF_ERROR(CheckMoments(post, now_ms));
+  const std::optional<media::Moment> comments =
+      comments_ == nullptr ? std::nullopt : CommentsNow(*comments_, post, now_ms);
   const std::shared_ptr<Room> room = FindOrMake(post.tenant, post.room, now_ms);
   const std::lock_guard lock(room->mutex);
   // Asked once more with the room locked: RoomsChanged, which comes after the catalog has changed, either waits
@@ -115,6 +160,9 @@ Result<TakenCounts> MomentDesk::Take(MomentPost post) {
   TakenCounts counts;
   for (media::Moment& moment : post.moments) {
     if (use < decide::BroadcastUse::kProxies) WithoutProxies(&moment);
+    // What has waited is not of now, and what the comments were then is not kept.
+    if (comments && (moment.wall_ms == 0 || moment.wall_ms >= now_ms - kNowMs))
+      AddComments(*comments, &moment);
     room->moments.Add(std::move(moment), now_ms, &counts);
   }
   return counts;

@@ -14,6 +14,7 @@
 #include "heed/engine.h"
 
 #include "decide/catalog.h"
+#include "engine/comment_reader.h"
 #include "engine/room_moments.h"
 #include "state/state.h"
 
@@ -40,9 +41,11 @@ struct MomentStats {
 class MomentDesk {
  public:
   // All of them outlive it. kInvalidArgument naming the option.
+  // `comments`: of whose rooms the moments say how the comments are; may be null.
   static Result<std::unique_ptr<MomentDesk>> Open(const BroadcastOptions& options,
                                                   const state::State& state,
-                                                  const decide::Catalog& catalog);
+                                                  const decide::Catalog& catalog,
+                                                  const CommentReader* comments);
 
   // All or none. kInvalidArgument with a JSON pointer ("/3/wall_ms"); kPermissionDenied: the room's broadcast
   // may not be taken; kConflict: another feed is alive.
@@ -77,7 +80,8 @@ class MomentDesk {
   using Rooms = std::vector<std::shared_ptr<Room>>;
 
   MomentDesk(const BroadcastOptions& options, decide::BroadcastUse otherwise,
-             const state::State& state, const decide::Catalog& catalog);
+             const state::State& state, const decide::Catalog& catalog,
+             const CommentReader* comments);
   // kPermissionDenied when nothing may be taken.
   Result<decide::BroadcastUse> Allowed(std::string_view tenant, std::string_view room) const;
   std::shared_ptr<Room> Find(std::string_view tenant, std::string_view room) const;
@@ -88,6 +92,7 @@ class MomentDesk {
   const decide::BroadcastUse otherwise_;
   const state::State& state_;
   const decide::Catalog& catalog_;
+  const CommentReader* const comments_;
   mutable std::mutex rooms_mutex_;
   std::map<std::string, Known, std::less<>> rooms_;  // by tenant, zero byte, room
 };

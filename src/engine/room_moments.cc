@@ -58,6 +58,16 @@ void RoomMoments::Add(media::Moment moment, int64_t now_ms, TakenCounts* counts)
 // Every moment of a room passes here once, in order, with the room locked: what follows a broadcast moment by
 // moment begins here.
 void RoomMoments::Arrive(KeptMoment moment) {
+  media::Moment comments;
+  for (const media::MomentFeatureInfo& info : media::Features()) {
+    const auto value = moment.moment.values.Get(info.feature);
+    if (info.modality == media::Modality::kComments && value)
+      comments.values.SetUnbounded(info.feature, *value);
+  }
+  comment_norm_->Apply(&comments);
+  for (const media::MomentFeatureInfo& info : media::Features()) {
+    if (const auto z = comments.z.Get(info.feature)) moment.moment.z.SetUnbounded(info.feature, *z);
+  }
   last_ts_ = moment.ts;
   moments_.push_back(std::move(moment));
 }
@@ -145,6 +155,7 @@ void RoomMoments::Drop() {
   moments_.clear();
   encoders_.clear();
   vector_bytes_ = 0;
+  comment_norm_.emplace(media::RunningNormConfig());
 }
 
 void RoomMoments::Trim(int64_t now_ms) {

@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "decide/catalog.h"
 #include "media/moment.h"
+#include "media/running_norm.h"
 
 namespace heed::engine {
 
@@ -53,7 +54,8 @@ class RoomMoments {
   static constexpr int64_t kBehindMs = 86'400'000;  // a moment before that is no moment of now
   static constexpr size_t kMaxEncoders = 8;
 
-  explicit RoomMoments(const BroadcastOptions& options) : options_(options) {}
+  explicit RoomMoments(const BroadcastOptions& options)
+      : options_(options), comment_norm_(std::in_place) {}
 
   // A process that sends moments, by the id it gives itself. Another than the one before begins a broadcast
   // anew: its epochs and seconds count from their own zero. kConflict while the one before is alive.
@@ -90,6 +92,8 @@ class RoomMoments {
   std::deque<KeptMoment> moments_;
   std::map<std::string, EncoderTrack, std::less<>> encoders_;
   uint64_t vector_bytes_ = 0;
+  // Of the comments' columns, which are measured here; all others come with theirs.
+  std::optional<media::RunningNorm> comment_norm_;
 };
 
 }  // namespace heed::engine

@@ -34,6 +34,10 @@ constexpr MomentFeatureInfo kOwn[] = {
     {F::kOcrPrice, M::kOcr, "ocr.price_cny", "CNY", 0, 999999.99f, 0.01f},
     {F::kOcrStock, M::kOcr, "ocr.stock", "n", 0, 9999999, 1},
     {F::kOcrConfidence, M::kOcr, "ocr.conf", "", 0, 100, 1},
+    {F::kCommentRate, M::kComments, "comments.rate", "1/s", 0, 100000, 0.05f},
+    {F::kCommentViewers, M::kComments, "comments.viewers", "n", 0, 1000000, 0.5f},
+    {F::kCommentQuestionShare, M::kComments, "comments.question_share", "ratio", 0, 1, 0.02f},
+    {F::kCommentSentiment, M::kComments, "comments.sentiment", "", -1, 1, 0.02f},
 };
 
 std::array<MomentFeatureInfo, kFeatureCount> AllFeatures() {

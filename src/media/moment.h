@@ -47,8 +47,13 @@ enum class Feature : uint8_t {
   kOcrPrice,
   kOcrStock,
   kOcrConfidence,
+  // A running engine adds these to what it is sent; nothing here measures them.
+  kCommentRate,
+  kCommentViewers,
+  kCommentQuestionShare,
+  kCommentSentiment,
 };
-inline constexpr size_t kFeatureCount = static_cast<size_t>(Feature::kOcrConfidence) + 1;
+inline constexpr size_t kFeatureCount = static_cast<size_t>(Feature::kCommentSentiment) + 1;
 // Of a moment, either way: a thousand years.
 inline constexpr int64_t kMaxSecond = 31'557'600'000;
 constexpr Feature FeatureOf(VoiceFeature feature) { return static_cast<Feature>(feature); }

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 #include <iterator>
 #include <utility>
@@ -198,32 +197,6 @@ Result<std::optional<Moment>> MomentFileReader::Next() {
   if (!reader.ok() || reader.remaining() != 0) return damaged("is not what its columns say");
   at_ += kFrameBytes + size;
   return std::optional<Moment>(std::move(out));
-}
-
-Result<std::vector<Moment>> ReadMoments(std::string_view bytes, const std::string& name) {
-  std::vector<Moment> moments;
-  if (bytes.starts_with(kMagic)) {
-    auto reader = MomentFileReader::Open(bytes);
-    if (!reader.ok()) return reader.status().Within(name);
-    while (true) {
-      Result<std::optional<Moment>> next = reader.value().Next();
-      if (!next.ok()) return next.status().Within(name);
-      if (!next.value()) return moments;
-      moments.push_back(std::move(*next.value()));
-    }
-  }
-  size_t number = 0;
-  for (size_t at = 0; at < bytes.size();) {
-    const size_t end = std::min(bytes.find('\n', at), bytes.size());
-    const std::string_view line = bytes.substr(at, end - at);
-    at = end + 1;
-    ++number;
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    Result<Moment> moment = MomentFromJson(line);
-    if (!moment.ok()) return moment.status().Within(name + ":" + std::to_string(number));
-    moments.push_back(std::move(moment).value());
-  }
-  return moments;
 }
 
 }  // namespace heed::media

@@ -14,13 +14,6 @@ namespace heed::media {
 
 // One line of JSON without a line end. What was not measured is null.
 std::string MomentToJson(const Moment& moment);
-// Reads such a line, from whomever: "v", "epoch" and "t" must be there, what else is absent is not measured.
-// z-values come back as rounded as they were written. kInvalidArgument with a JSON pointer for what is no
-// such record: an unknown member or column, a value out of its range, text that is not UTF-8.
-Result<Moment> MomentFromJson(std::string_view line);
-// All moments of a file's bytes, in either form; empty lines are passed over. kInvalidArgument, "name:line: ...", or
-// kCorruption with the byte. Both have read nothing: a part of a broadcast would look like all of it.
-Result<std::vector<Moment>> ReadMoments(std::string_view bytes, const std::string& name);
 
 // The bytes before the first record: which columns the records have.
 std::string MomentFileHeader();

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "media/moment_file.h"
+#include "media/moment_json.h"
 
 namespace {
 

@@ -1,6 +1,8 @@
-// A moment's line of JSON, read back: docs/formats/moment_file.md.
+#include "media/moment_json.h"
+
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cmath>
 #include <string>
@@ -69,12 +71,13 @@ Status ReadText(const json::value& value, const std::string& at, size_t max_byte
 }
 
 Status NotAnObject(const std::string& at) { return InvalidArgument("must be an object", at); }
-Status Unknown(const std::string& at, const char* what) {
+Status Unknown(UnknownNames unknown, const std::string& at, const char* what) {
+  if (unknown == UnknownNames::kPass) return {};
   return InvalidArgument(std::string("is no ") + what + " that this version knows", at);
 }
 
 Status ReadCoverage(Modality modality, const json::value& value, const std::string& at,
-                    Moment* moment) {
+                    UnknownNames unknown, Moment* moment) {
   const json::object* object = value.if_object();
   if (object == nullptr) return NotAnObject(at);
   Coverage& seen = moment->of(modality);
@@ -97,34 +100,36 @@ Status ReadCoverage(Modality modality, const json::value& value, const std::stri
     } else if (name == "mode" && modality == Modality::kPicture) {
       HEED_RETURN_IF_ERROR(ReadText(member, here, kMaxModeBytes, &moment->mode));
     } else {
-      return Unknown(here, "member");
+      HEED_RETURN_IF_ERROR(Unknown(unknown, here, "member"));
     }
   }
   return {};
 }
 
-Status ReadModalities(const json::value& value, Moment* moment) {
+Status ReadModalities(const json::value& value, UnknownNames unknown, Moment* moment) {
   const json::object* object = value.if_object();
   if (object == nullptr) return NotAnObject("/mod");
   for (const auto& [name, member] : *object) {
     const std::string here = Pointer("/mod", name);
     size_t i = 0;
     while (i < kModalities && ModalityName(static_cast<Modality>(i)) != std::string_view(name)) ++i;
-    if (i == kModalities) return Unknown(here, "modality");
-    HEED_RETURN_IF_ERROR(ReadCoverage(static_cast<Modality>(i), member, here, moment));
+    HEED_RETURN_IF_ERROR(
+        i == kModalities ? Unknown(unknown, here, "modality")
+                         : ReadCoverage(static_cast<Modality>(i), member, here, unknown, moment));
   }
   return {};
 }
 
 // z-values have one range for all.
-Status ReadColumns(const json::value& value, const char* at, bool z, MomentValues* values) {
+Status ReadColumns(const json::value& value, const char* at, bool z, UnknownNames unknown,
+                   MomentValues* values) {
   const json::object* object = value.if_object();
   if (object == nullptr) return NotAnObject(at);
   for (const auto& [name, member] : *object) {
     const std::string here = Pointer(at, name);
     const std::optional<Feature> feature = FeatureByName(name);
-    if (!feature) return Unknown(here, "column");
-    if (member.is_null()) continue;
+    if (!feature) HEED_RETURN_IF_ERROR(Unknown(unknown, here, "column"));
+    if (!feature || member.is_null()) continue;
     const MomentFeatureInfo& info = InfoOf(*feature);
     float number = 0;
     HEED_RETURN_IF_ERROR(
@@ -134,7 +139,8 @@ Status ReadColumns(const json::value& value, const char* at, bool z, MomentValue
   return {};
 }
 
-Status ReadMember(std::string_view name, const json::value& value, Moment* moment) {
+Status ReadMember(std::string_view name, const json::value& value, UnknownNames unknown,
+                  Moment* moment) {
   const std::string at = Pointer("", name);
   if (name == "v") {
     int64_t version = 0;
@@ -150,31 +156,56 @@ Status ReadMember(std::string_view name, const json::value& value, Moment* momen
   if (name == "t") return ReadWhole(value, at, -kMaxSecond, kMaxSecond, &moment->second);
   if (name == "wall_ms") return ReadWhole(value, at, 0, kLatestMs, &moment->wall_ms);
   if (name == "lag_ms") return ReadWhole(value, at, -kFarthestMs, kFarthestMs, &moment->lag_ms);
-  if (name == "mod") return ReadModalities(value, moment);
-  if (name == "f") return ReadColumns(value, "/f", /*z=*/false, &moment->values);
-  if (name == "z") return ReadColumns(value, "/z", /*z=*/true, &moment->z);
+  if (name == "mod") return ReadModalities(value, unknown, moment);
+  if (name == "f") return ReadColumns(value, "/f", /*z=*/false, unknown, &moment->values);
+  if (name == "z") return ReadColumns(value, "/z", /*z=*/true, unknown, &moment->z);
   if (name == "text") return ReadText(value, at, kMaxTextBytes, &moment->screen_text);
-  if (name == "outcomes") return {};  // what viewers did: train/moment_files.h reads it
-  return Unknown(at, "member");
+  return Unknown(unknown, at, "member");
 }
 
 }  // namespace
 
-Result<Moment> MomentFromJson(std::string_view line) {
+Result<Moment> MomentFromJson(std::string_view line, UnknownNames unknown) {
   if (text::ValidUtf8(line) != line) return InvalidArgument("is not UTF-8");
   json::error_code error;
   const json::value value = json::parse(json::string_view(line.data(), line.size()), error);
   if (error) return InvalidArgument("is not JSON: " + error.message());
   const json::object* object = value.if_object();
   if (object == nullptr) return NotAnObject("");
-  for (const char* name : {"v", "epoch", "t"}) {
+  for (const char* name : {"v", "t"}) {
     if (!object->contains(name)) return InvalidArgument("is required", Pointer("", name));
   }
   Moment moment;
   for (const auto& [name, member] : *object) {
-    HEED_RETURN_IF_ERROR(ReadMember(name, member, &moment));
+    HEED_RETURN_IF_ERROR(ReadMember(name, member, unknown, &moment));
   }
   return moment;
+}
+
+Result<std::vector<Moment>> ReadMoments(std::string_view bytes, const std::string& name) {
+  std::vector<Moment> moments;
+  if (bytes.starts_with("HEEDMOM")) {
+    auto reader = MomentFileReader::Open(bytes);
+    if (!reader.ok()) return reader.status().Within(name);
+    while (true) {
+      Result<std::optional<Moment>> next = reader.value().Next();
+      if (!next.ok()) return next.status().Within(name);
+      if (!next.value()) return moments;
+      moments.push_back(std::move(*next.value()));
+    }
+  }
+  size_t number = 0;
+  for (size_t at = 0; at < bytes.size();) {
+    const size_t end = std::min(bytes.find('\n', at), bytes.size());
+    const std::string_view line = bytes.substr(at, end - at);
+    at = end + 1;
+    ++number;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    Result<Moment> moment = MomentFromJson(line);
+    if (!moment.ok()) return moment.status().Within(name + ":" + std::to_string(number));
+    moments.push_back(std::move(moment).value());
+  }
+  return moments;
 }
 
 }  // namespace heed::media

@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "media/moment_file.h"
+#include "media/moment_json.h"
 #include "media/running_norm.h"
 
 namespace heed::media {
@@ -111,7 +112,7 @@ TEST(Moment, ALineOfJsonReadsBack) {
   for (uint64_t seed = 0; seed < 50; ++seed) {
     const Moment moment = Example(seed);
     const std::string line = MomentToJson(moment);
-    const Result<Moment> read = MomentFromJson(line);
+    const Result<Moment> read = MomentFromJson(line, UnknownNames::kRefuse);
     ASSERT_TRUE(read.ok()) << read.status().ToString() << read.status().field() << line;
     Moment same = read.value();
     for (const MomentFeatureInfo& info : Features()) {
@@ -125,7 +126,8 @@ TEST(Moment, ALineOfJsonReadsBack) {
     EXPECT_TRUE(same == moment) << line;
     EXPECT_EQ(MomentToJson(read.value()), line);
   }
-  const Result<Moment> least = MomentFromJson(R"({"v":1,"epoch":0,"t":-1})");
+  const Result<Moment> least =
+      MomentFromJson(R"({"v":1,"t":-1,"f":{"new":"x"},"mod":{"smell":1}})");
   ASSERT_TRUE(least.ok()) << least.status().ToString();
   EXPECT_EQ(least.value().values.measured(), 0u);
   EXPECT_FALSE(least.value().of(Modality::kVoice).ok);
@@ -162,7 +164,7 @@ TEST(Moment, WhatIsNoRecordIsRefusedWithItsPlace) {
       {head + R"("text":")" + std::string(64'001, 'a') + "\"}", "/text"},
   };
   for (const auto& [line, field] : wrong) {
-    const Result<Moment> read = MomentFromJson(line);
+    const Result<Moment> read = MomentFromJson(line, UnknownNames::kRefuse);
     ASSERT_FALSE(read.ok()) << line.substr(0, 100);
     EXPECT_EQ(read.status().code(), Code::kInvalidArgument) << line.substr(0, 100);
     EXPECT_EQ(read.status().field(), field) << line.substr(0, 100) << read.status().message();

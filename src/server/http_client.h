@@ -1,5 +1,5 @@
-// A small blocking HTTP/1.1 client on one kept connection, for the demo, the load generator and
-// tests against a server on this machine. Not a general client: no TLS, no redirects, no proxy.
+// A small blocking HTTP/1.1 client on one kept connection, for our own commands, the load generator and
+// tests against a server of ours. Not a general client: no names, no TLS, no redirects, no proxy.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,8 @@ class HttpClient {
  public:
   using Headers = std::vector<std::pair<std::string, std::string>>;
 
-  static Result<HttpClient> Connect(const std::string& host, uint16_t port);
+  // Connecting, sending and receiving may each take `timeout_ms`, then the connection is broken; 0: for ever.
+  static Result<HttpClient> Connect(const std::string& host, uint16_t port, int64_t timeout_ms = 0);
   HttpClient(HttpClient&&) noexcept;
   HttpClient& operator=(HttpClient&&) noexcept;
   ~HttpClient();

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "engine/moment_desk.h"
 #include "media/moment_file.h"
+#include "media/moment_json.h"
 #include "server/api.h"
 #include "server/base64.h"
 #include "server/json.h"
@@ -31,13 +32,12 @@ constexpr double kNormTolerance = 1e-3;  // of float sums, whatever their order
 
 // One for the life of the routes; safe from any thread.
 struct Counters {
-  explicit Counters(Metrics& metrics) {
-    moments = Of(metrics, "heed_moments_total", "Moments received, by what became of them");
-    vectors = Of(metrics, "heed_embeddings_total", "Vectors received, by what became of them");
-    lag_seconds = metrics.AddHistogram("heed_moment_lag_seconds",
-                                       "From the end of a live second to its moment here",
-                                       {0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300});
-  }
+  explicit Counters(Metrics& metrics)
+      : moments(Of(metrics, "heed_moments_total", "Moments received, by what became of them")),
+        vectors(Of(metrics, "heed_embeddings_total", "Vectors received, by what became of them")),
+        lag_seconds(metrics.AddHistogram("heed_moment_lag_seconds",
+                                         "From the end of a live second to its moment here",
+                                         {0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300})) {}
   struct Results {
     Counter taken, duplicate, late, refused;
     void Add(const engine::TakenCounts& counts) const {
@@ -93,7 +93,7 @@ Result<Response> TakeMoments(Api& api, const Counters& counters, const Request& 
   const int64_t now_ms = Clock::System().now_ms();
   std::vector<double> lags_s;
   for (size_t i = 0; i < lines.size(); ++i) {
-    Result<media::Moment> moment = media::MomentFromJson(lines[i]);
+    Result<media::Moment> moment = media::MomentFromJson(lines[i], media::UnknownNames::kRefuse);
     if (!moment.ok()) {
       const std::string number = std::to_string(i);
       return refuse(moment.status().Within("record " + number, "/" + number));

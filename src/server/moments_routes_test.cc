@@ -148,6 +148,33 @@ TEST_F(MomentRoutesTest, TheRoomDecidesAndWhatIsDeletedIsGone) {
             "/broadcast");
 }
 
+TEST_F(MomentRoutesTest, TheRoomsCommentsAreAModality) {
+  std::string events = EventJson("s", "stream.start", "r", "h",
+                                 R"({"title":"t","category":"c","host_id":"h"})", now_ms_ - 3'000);
+  const char* const texts[] = {"这个多少钱", "价格多少", "主播好漂亮", "太好看了"};
+  for (int i = 0; i < 4; ++i) {
+    events +=
+        "\n" + EventJson("c" + std::to_string(i), "comment.post", "r", "u" + std::to_string(i % 3),
+                         R"({"text":")" + std::string(texts[i]) + "\"}", now_ms_ - 2'000);
+  }
+  ASSERT_EQ(Do("POST", "/v1/events", events, kLines).status, 200);
+  for (int tries = 0; tries < 1'000; ++tries) {
+    const Answer read = Do("GET", "/v1/rooms/r/comments");
+    if (read.body.at("minute").at("comments").as_int64() == 4) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  ASSERT_EQ(Do("POST", "/v1/rooms/r/moments", Record(0, 60'000) + Record(1), kLines).status, 200);
+  const Answer answer = Do("GET", "/v1/rooms/r/moments");
+  const json::value& late = answer.body.at("moments").at(0).at("record");
+  EXPECT_TRUE(late.at("f").at("comments.rate").is_null()) << "nobody knows how they were then";
+  const json::value& now = answer.body.at("moments").at(1).at("record");
+  EXPECT_EQ(now.at("mod").at("comments").at("ok").as_int64(), 1) << answer.body;
+  EXPECT_GT(now.at("f").at("comments.rate").to_number<double>(), 0);
+  EXPECT_EQ(now.at("f").at("comments.viewers").to_number<double>(), 3);
+  EXPECT_EQ(now.at("f").at("comments.question_share").to_number<double>(), 0.5);
+  EXPECT_GT(now.at("f").at("comments.sentiment").to_number<double>(), 0);
+}
+
 TEST_F(MomentRoutesTest, VectorsAreTakenAndReadBackBesideTheirMoments) {
   ASSERT_EQ(Do("POST", "/v1/rooms/r/moments", Record(0, 5'000) + Record(1, 4'000), kLines).status,
             200);

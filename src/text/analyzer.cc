@@ -41,6 +41,8 @@ TextLabel ByLists(std::string_view name, const std::vector<WordLists::Hit>& hits
 
 }  // namespace
 
+bool Asks(std::string_view intent) { return Contains(kAskingIntents, intent); }
+
 struct Analyzer::Model {
   std::unique_ptr<Classifier> classifier;
   bool with_tokens = false;

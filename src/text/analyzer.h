@@ -38,6 +38,9 @@ struct Reason {
   float contribution = 0;       // to the label's scaled logit, against the mean of all labels
 };
 
+// An intent that asks something: question, price, size, stock, shipping.
+bool Asks(std::string_view intent);
+
 struct TextLabel {
   std::string name;
   float probability = 0;

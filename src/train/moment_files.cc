@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "base/file.h"
-#include "media/moment_file.h"
+#include "media/moment_json.h"
 #include "train/moment_rows.h"
 
 namespace heed::train {

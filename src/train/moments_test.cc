@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "media/moment_file.h"
-#include "media/moment_file.h"
+#include "media/moment_json.h"
+#include "media/moment_json.h"
 #include "train/experiment.h"
 #include "train/moment_files.h"
 #include "train/moment_recovery.h"
