@@ -24,7 +24,8 @@ DIRECT = {
     "engine": ["decide", "train", "media"],
     "server": ["engine"],
     "sim": ["event"],
-    "cli": ["server", "sim"],
+    "report": ["train"],
+    "cli": ["server", "sim", "report"],
 }
 
 

@@ -28,6 +28,7 @@ void AddQuantize(CLI::App& app, int* exit_code);
 void AddExplain(CLI::App& app, int* exit_code);
 void AddLint(CLI::App& app, int* exit_code);
 void AddReproduce(CLI::App& app, int* exit_code);
+void AddReport(CLI::App& app, int* exit_code);
 void AddReplay(CLI::App& app, int* exit_code);
 void AddInspect(CLI::App& app, int* exit_code);
 void AddModels(CLI::App& app, int* exit_code);

@@ -61,6 +61,7 @@ int Main(int argc, char** argv) {
   AddReproduce(app, &exit_code);
   AddSimulate(app, &exit_code);
   AddWatch(app, &exit_code);
+  AddReport(app, &exit_code);
   AddReplay(app, &exit_code);
   AddInspect(app, &exit_code);
   AddModels(app, &exit_code);

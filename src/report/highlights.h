@@ -1,0 +1,50 @@
+// The moments of a broadcast that a person should look at, and what made them so.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/moment_attention.h"
+
+namespace heed::report {
+
+struct MovedFeature {
+  size_t column = 0;  // of the series
+  size_t second = 0;  // row of the series where it was furthest from usual
+  float z = 0;        // there
+  double change =
+      0;  // of the score, were the feature not known in the look-back; 0 without a model
+};
+
+struct Reason {
+  size_t modality = 0;
+  double share =
+      0;  // of the score: what is lost without the modality; without a model: how unusual
+  double weight = 0;                   // of attention, 0 without a model
+  std::vector<MovedFeature> features;  // at most three, what moved most first
+};
+
+struct Highlight {
+  size_t second = 0;  // row of the series
+  double score = 0;
+  std::vector<Reason> reasons;  // at most three, largest first
+};
+
+// Rows where `score` [T] is highest, at least `apart` rows from one another, highest first. Only above `least`.
+std::vector<size_t> Peaks(std::span<const double> score, size_t count, size_t apart, double least);
+
+// How far the measured features of every second are from the room's usual: root mean square of z, by modality [T, M], 0
+// where nothing is measured.
+nn::Matrix Unusual(const model::MomentAttentionConfig& config, const model::MomentSeries& series);
+
+// By the model, leaving modalities and then features out one at a time.
+Highlight ExplainByModel(const model::MomentAttention& model, const model::MomentSeries& series,
+                         size_t second);
+// By what was far from usual in that very second.
+Highlight ExplainByMeasure(const model::MomentAttentionConfig& config,
+                           const model::MomentSeries& series, const nn::Matrix& unusual,
+                           size_t second, double score);
+
+}  // namespace heed::report
