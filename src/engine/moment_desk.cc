@@ -98,7 +98,15 @@ Result<std::unique_ptr<MomentDesk>> MomentDesk::Open(const BroadcastOptions& opt
     return InvalidArgument("'" + options.rooms + "' is not off, measures or proxies",
                            "broadcast.rooms");
   }
-  return std::unique_ptr<MomentDesk>(new MomentDesk(options, *otherwise, state, catalog, comments));
+  auto desk =
+      std::unique_ptr<MomentDesk>(new MomentDesk(options, *otherwise, state, catalog, comments));
+  if (options.model.empty()) return desk;
+  auto model = model::MomentAttention::Load(options.model);
+  if (!model.ok()) return model.status().Within("broadcast.model");
+  train::MomentRows rows(model.value()->config());
+  desk->reader_.emplace(MomentReader{
+      .name = options.model, .model = std::move(model).value(), .rows = std::move(rows)});
+  return desk;
 }
 
 decide::BroadcastUse MomentDesk::UseOf(std::string_view tenant, std::string_view room) const {
@@ -139,7 +147,7 @@ std::shared_ptr<MomentDesk::Room> MomentDesk::FindOrMake(std::string_view tenant
       }));
     }
     found =
-        rooms_.emplace(std::move(key), Known{std::make_shared<Room>(options_, tenant, room)}).first;
+        rooms_.emplace(std::move(key), Known{std::make_shared<Room>(*this, tenant, room)}).first;
   }
   found->second.heard_ms = now_ms;
   return found->second.room;

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,11 +64,13 @@ class MomentDesk {
   // The catalog's documents of rooms have changed: what they do not allow any more is dropped.
   void RoomsChanged();
   MomentStats Stats() const;
+  // What reads every room's moments; null without a model.
+  const MomentReader* reader() const { return reader_ ? &*reader_ : nullptr; }
 
  private:
   struct Room {
-    Room(const BroadcastOptions& options, std::string_view tenant_in, std::string_view id_in)
-        : tenant(tenant_in), id(id_in), moments(options) {}
+    Room(const MomentDesk& desk, std::string_view tenant_in, std::string_view id_in)
+        : tenant(tenant_in), id(id_in), moments(desk.options_, desk.reader()) {}
     const std::string tenant, id;
     std::mutex mutex;
     RoomMoments moments;  // guarded by mutex
@@ -93,6 +96,7 @@ class MomentDesk {
   const state::State& state_;
   const decide::Catalog& catalog_;
   const CommentReader* const comments_;
+  std::optional<MomentReader> reader_;  // fixed once open
   mutable std::mutex rooms_mutex_;
   std::map<std::string, Known, std::less<>> rooms_;  // by tenant, zero byte, room
 };

@@ -6,6 +6,7 @@
 #include <deque>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -105,6 +106,48 @@ TEST_F(RoomMomentsTest, WhatIsDroppedDoesNotComeBackBySendingItAgain) {
   EXPECT_TRUE(room_.encoders().empty());
   EXPECT_EQ(Add(0, kNow).duplicates, 1u);
   EXPECT_EQ(Add(1, kNow).taken, 1u);
+}
+
+// Second by second as all at once, and nothing of one feed or epoch in the next.
+TEST_F(RoomMomentsTest, ReadingsAreThoseOfTheModel) {
+  const model::MomentAttentionConfig config{
+      .modalities = {{.name = "picture", .features = {"vis.motion"}},
+                     {.name = "face", .features = {"face.smile_proxy"}}},
+      .look_back_s = 4};
+  auto model = model::MomentAttention::Create(config, 3);
+  ASSERT_TRUE(model.ok()) << model.status().ToString();
+  const MomentReader reader{
+      .name = "m", .model = std::move(model).value(), .rows = train::MomentRows(config)};
+  RoomMoments room(options_, &reader);
+  ASSERT_TRUE(room.Begin("a", kNow).ok());
+  std::vector<media::Moment> sent;
+  for (int64_t second = 0; second < 12; ++second) {
+    media::Moment moment = MomentAt(second % 6, kNow - 20'000 + second * 1'000, second < 6 ? 0 : 1);
+    moment.z.SetUnbounded(media::Feature::kMotion, static_cast<double>(second * 5 % 7) - 3);
+    if (second % 3 == 1) moment.z.Clear(media::Feature::kSmileProxy);
+    sent.push_back(moment);
+    TakenCounts counts;
+    room.Add(moment, kNow, &counts);
+    ASSERT_EQ(counts.taken, 1u);
+  }
+  ASSERT_EQ(room.moments().size(), 12u);
+  for (size_t epoch = 0; epoch < 2; ++epoch) {
+    const auto series = train::MomentSeriesOf(std::span(sent).subspan(epoch * 6, 6), config);
+    ASSERT_TRUE(series.ok()) << series.status().ToString();
+    model::MomentAnswer answer;
+    reader.model->Answer(series.value(), &answer);
+    for (size_t t = 0; t < 6; ++t) {
+      const auto& reading = room.moments()[epoch * 6 + t].reading;
+      ASSERT_TRUE(reading.has_value());
+      for (size_t view = 0; view < model::kMomentViews; ++view) {
+        for (size_t m = 0; m < 2; ++m) {
+          EXPECT_NEAR(reading->modalities[m].weight[view], answer.views[view].weights.Row(t)[m],
+                      1e-5f);
+        }
+        EXPECT_NEAR(reading->nothing[view], answer.views[view].weights.Row(t)[2], 1e-5f);
+      }
+    }
+  }
 }
 
 TEST_F(RoomMomentsTest, ProxiesGoAndTheRestStays) {

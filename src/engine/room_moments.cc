@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 namespace heed::engine {
@@ -30,6 +31,7 @@ Status RoomMoments::Begin(std::string_view feed, int64_t now_ms) {
     }
     feed_ = feed;
     last_.reset();
+    stream_.reset();
   }
   fed_ms_ = now_ms;
   return {};
@@ -45,6 +47,7 @@ void RoomMoments::Add(media::Moment moment, int64_t now_ms, TakenCounts* counts)
     ++(known || key == *last_ ? counts->duplicates : counts->late);
     return;
   }
+  if (last_ && last_->first != moment.epoch) stream_.reset();  // nothing is read across a break
   last_ = key;
   const int64_t ended_ms = moment.wall_ms > 0 ? moment.wall_ms : now_ms;
   if (ended_ms < now_ms - options_.look_back_ms) {
@@ -69,7 +72,18 @@ void RoomMoments::Arrive(KeptMoment moment) {
     if (const auto z = comments.z.Get(info.feature)) moment.moment.z.SetUnbounded(info.feature, *z);
   }
   last_ts_ = moment.ts;
+  if (reader_ != nullptr) Read(&moment);
   moments_.push_back(std::move(moment));
+}
+
+void RoomMoments::Read(KeptMoment* moment) {
+  if (!stream_) stream_.emplace(reader_->model);
+  std::vector<float> values(reader_->rows.columns());
+  std::vector<uint8_t> measured(values.size());
+  reader_->rows.Row(moment->moment, values, measured);
+  Result<model::MomentReading> reading = stream_->Advance(moment->moment.second, values, measured);
+  assert(reading.ok());  // Add lets no second of an epoch come twice or late
+  if (reading.ok()) moment->reading = std::move(reading).value();
 }
 
 Result<TakenCounts> RoomMoments::AddEmbeddings(const std::string& encoder, media::Modality modality,
@@ -148,6 +162,7 @@ void RoomMoments::DropOldestVector() {
 void RoomMoments::Restrict(decide::BroadcastUse use) {
   if (use == decide::BroadcastUse::kOff) return Drop();
   if (use == decide::BroadcastUse::kProxies) return;
+  stream_.reset();  // it remembers what they were
   for (KeptMoment& kept : moments_) WithoutProxies(&kept.moment);
 }
 
@@ -155,6 +170,7 @@ void RoomMoments::Drop() {
   moments_.clear();
   encoders_.clear();
   vector_bytes_ = 0;
+  stream_.reset();
   comment_norm_.emplace(media::RunningNormConfig());
 }
 

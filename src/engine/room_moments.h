@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,12 +19,22 @@
 #include "decide/catalog.h"
 #include "media/moment.h"
 #include "media/running_norm.h"
+#include "model/moment_stream.h"
+#include "train/moment_rows.h"
 
 namespace heed::engine {
 
 struct KeptMoment {
   int64_t ts = 0;  // when its second ended, by the clock; rises within the room, by at least 1
   media::Moment moment;
+  std::optional<model::MomentReading> reading;  // with a model
+};
+
+// What of the moments bears on viewers, by a model of moment attention; all rooms share it.
+struct MomentReader {
+  std::string name;
+  std::shared_ptr<const model::MomentAttention> model;
+  train::MomentRows rows;
 };
 
 struct Embedding {
@@ -54,8 +65,9 @@ class RoomMoments {
   static constexpr int64_t kBehindMs = 86'400'000;  // a moment before that is no moment of now
   static constexpr size_t kMaxEncoders = 8;
 
-  explicit RoomMoments(const BroadcastOptions& options)
-      : options_(options), comment_norm_(std::in_place) {}
+  // `reader` may be null: no readings.
+  explicit RoomMoments(const BroadcastOptions& options, const MomentReader* reader = nullptr)
+      : options_(options), reader_(reader), comment_norm_(std::in_place) {}
 
   // A process that sends moments, by the id it gives itself. Another than the one before begins a broadcast
   // anew: its epochs and seconds count from their own zero. kConflict while the one before is alive.
@@ -82,9 +94,11 @@ class RoomMoments {
 
  private:
   void Arrive(KeptMoment moment);
+  void Read(KeptMoment* moment);
   void DropOldestVector();
 
   const BroadcastOptions& options_;
+  const MomentReader* const reader_;
   std::string feed_;
   int64_t fed_ms_ = 0;                                // clock
   std::optional<std::pair<uint32_t, int64_t>> last_;  // epoch, second: of the feed
@@ -94,6 +108,8 @@ class RoomMoments {
   uint64_t vector_bytes_ = 0;
   // Of the comments' columns, which are measured here; all others come with theirs.
   std::optional<media::RunningNorm> comment_norm_;
+  // Of one epoch of one feed.
+  std::optional<model::MomentStream> stream_;
 };
 
 }  // namespace heed::engine

@@ -39,6 +39,7 @@ LagAttention::LagAttention(const std::string& name, const LagShape& shape)
       rise(Scalar(name + ".rise", 0.1f)),
       shape_(shape) {
   assert(shape.width > 0 && shape.look_back > 0);
+  ClampToRange();
 }
 
 double LagAttention::Mass(const float* token) const {

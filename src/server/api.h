@@ -33,6 +33,7 @@ void AddEventRoutes(Api& api, std::vector<Route>* routes);      // /v1/events
 void AddRecommendRoutes(Api& api, std::vector<Route>* routes);  // /v1/recommend/*, /v1/decisions/*
 void AddCatalogRoutes(Api& api, std::vector<Route>* routes);    // /v1/catalog/*
 void AddRoomRoutes(Api& api, std::vector<Route>* routes);       // /v1/rooms/*
+void AddAttentionRoute(Api& api, std::vector<Route>* routes);   // …/attention
 void AddMomentRoutes(Api& api, std::vector<Route>* routes);     // …/moments, …/embeddings
 void AddTextRoutes(Api& api, std::vector<Route>* routes);       // /v1/text/*
 void AddModelRoutes(Api& api, std::vector<Route>* routes);      // /v1/models, /v1/train

@@ -199,6 +199,9 @@ std::vector<Field> Describe(Config& config) {
        0,
        kUnbounded,
        {"off", "measures", "proxies"}},
+      {"broadcast", "model", &e.broadcast.model,
+       "A model of moment attention (docs/moments.md) that reads every second of every room;\n"
+       "empty: none."},
       {"broadcast", "look_back_ms", &e.broadcast.look_back_ms,
        "How long a second of a broadcast is kept, in memory only.", 1'000, 3'600'000},
       {"broadcast", "max_rooms", &e.broadcast.max_rooms,

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "media/moment_file.h"
+#include "model/moment_attention.h"
 #include "server/api_fixture.h"
 #include "server/base64.h"
 #include "server/keys.h"
@@ -122,6 +123,61 @@ TEST_F(MomentRoutesTest, WhatIsNoRecordIsNamedAndNothingOfItsRequestIsTaken) {
   EXPECT_EQ(Do("GET", "/v1/rooms/r/moments?since=-1").Text("field"), "?since");
   EXPECT_EQ(Do("GET", "/v1/rooms/r/moments?limit=0").Text("field"), "?limit");
   EXPECT_EQ(Do("GET", "/v1/rooms/r/moments").status, 404) << "nothing was taken";
+}
+
+TEST_F(MomentRoutesTest, AModelSaysWhatBears) {
+  EXPECT_EQ(Do("GET", "/v1/rooms/r/attention").status, 409) << "no model";
+  server_.reset();
+  engine_.reset();
+  const model::MomentAttentionConfig config{
+      .modalities = {{.name = "picture", .features = {"vis.motion"}},
+                     {.name = "voice", .features = {"audio.lufs_s"}}},
+      .look_back_s = 5};
+  const auto model = model::MomentAttention::Create(config, 1);
+  ASSERT_TRUE(model.ok()) << model.status().ToString();
+  config_.engine.broadcast.model = directory_.path() + "/moments.heed";
+  ASSERT_TRUE(model.value()->Save(config_.engine.broadcast.model).ok());
+
+  EXPECT_EQ(Do("GET", "/v1/rooms/r/attention").status, 404);
+  std::string lines;
+  for (int64_t second = 0; second < 4; ++second) {
+    media::Moment moment;
+    moment.second = second;
+    moment.wall_ms = now_ms_ - 10'000 + second * 1'000;
+    moment.z.SetUnbounded(media::Feature::kMotion, static_cast<double>(second) - 1.5);
+    lines += media::MomentToJson(moment) + "\n";
+  }
+  ASSERT_EQ(Do("POST", "/v1/rooms/r/moments", lines, kLines).status, 200);
+  Answer answer = Do("GET", "/v1/rooms/r/attention");
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  EXPECT_EQ(answer.body.at("horizon_s").as_int64(), 60);
+  EXPECT_TRUE(answer.body.at("lags").at("voice").at("now").at("lag_s").is_number());
+  const json::array& readings = answer.body.at("attention").as_array();
+  ASSERT_EQ(readings.size(), 4u);
+  for (const json::value& reading : readings) {
+    for (const char* view : {"now", "next"}) {
+      const json::object& weights = reading.at(view).at("weights").as_object();
+      double sum = 0;
+      for (const auto& [name, weight] : weights) sum += weight.to_number<double>();
+      EXPECT_NEAR(sum, 1, 1e-5);
+      EXPECT_EQ(weights.at("voice").to_number<double>(), 0) << "it is missing";
+      EXPECT_GT(weights.at("picture").to_number<double>(), 0);
+      EXPECT_GT(reading.at(view).at("rates").at("click").to_number<double>(), 0);
+    }
+    EXPECT_TRUE(reading.at("without").at("picture").at("highlight").is_number());
+  }
+  const std::string second = std::to_string(readings[1].at("ts").as_int64());
+  answer = Do("GET", "/v1/rooms/r/attention?limit=1&since=" + second);
+  ASSERT_EQ(answer.body.at("attention").as_array().size(), 1u);
+  EXPECT_EQ(answer.body.at("attention").at(0).at("second").as_int64(), 2);
+  EXPECT_EQ(answer.body.at("next_since"), answer.body.at("attention").at(0).at("ts"));
+
+  config_.engine.broadcast.model += ".gone";
+  engine_.reset();
+  const auto opened = Engine::Open(config_.engine);
+  ASSERT_FALSE(opened.ok());
+  EXPECT_NE(opened.status().ToString().find("broadcast.model"), std::string::npos)
+      << opened.status().ToString();
 }
 
 TEST_F(MomentRoutesTest, TheRoomDecidesAndWhatIsDeletedIsGone) {

@@ -93,6 +93,7 @@ std::vector<Route> MakeRoutes(Api& api) {
   AddRecommendRoutes(api, &routes);
   AddCatalogRoutes(api, &routes);
   AddRoomRoutes(api, &routes);
+  AddAttentionRoute(api, &routes);
   AddMomentRoutes(api, &routes);
   AddTextRoutes(api, &routes);
   AddModelRoutes(api, &routes);

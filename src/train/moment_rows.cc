@@ -11,12 +11,9 @@ std::vector<model::MomentModality> MomentColumns() {
     model::MomentModality columns{.name = std::string(media::ModalityName(modality)),
                                   .features = {}};
     for (const media::MomentFeatureInfo& info : media::Features()) {
-      const bool proxy = info.feature == media::FeatureOf(media::VoiceFeature::kArousalProxy) ||
-                         info.feature == media::Feature::kSmileProxy;
+      const auto proxies = media::Proxies();
+      const bool proxy = std::find(proxies.begin(), proxies.end(), info.feature) != proxies.end();
       if (info.modality == modality && !proxy) columns.features.emplace_back(info.name);
-    }
-    if (modality == media::Modality::kComments) {
-      columns.features.assign(kCommentColumns.begin(), kCommentColumns.end());
     }
     modalities.push_back(std::move(columns));
   }

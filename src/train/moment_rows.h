@@ -11,15 +11,9 @@
 
 namespace heed::train {
 
-// The modalities and features a new model reads: all that media measures but the proxies of emotion (arousal,
-// smile), which are off unless asked for; and of the comments, which media does not measure, the columns of
-// CommentFeature.
+// The modalities and features a new model reads: all that media knows but the proxies of emotion (arousal,
+// smile), which are off unless asked for.
 std::vector<model::MomentModality> MomentColumns();
-
-// Columns of the modality "comments", as z-values against the room's own past: comments a second, different
-// viewers who wrote them, share of questions among them, mean sentiment.
-inline constexpr std::array<std::string_view, 4> kCommentColumns = {
-    "comments.rate", "comments.viewers", "comments.question_share", "comments.sentiment"};
 
 // Where a model's columns lie in a moment. Immutable.
 class MomentRows {

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "media/moment_json.h"
+#include "media/moment_file.h"
 #include "media/moment_json.h"
 #include "train/experiment.h"
 #include "train/moment_files.h"
