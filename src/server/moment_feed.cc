@@ -40,7 +40,8 @@ Result<Address> ParseTarget(const std::string& to) {
   std::string_view host = rest.substr(0, colon);
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   out.host = host == "localhost" ? "127.0.0.1" : host;
-  if (out.host.empty() || out.host.find_first_not_of("0123456789abcdefABCDEF.:") != out.host.npos)
+  if (out.host.empty() ||
+      out.host.find_first_not_of("0123456789abcdefABCDEF.:") != std::string::npos)
     return wrong;
   return out;
 }
