@@ -177,6 +177,10 @@ void MomentFeed::Loop() {
     }
     const size_t records = alone > 0 ? 1 : batch_.size();
     const Outcome outcome = Send(records);
+    {
+      const std::lock_guard lock(mutex_);
+      counts_.trouble = outcome == Outcome::kTaken ? std::string() : why_;
+    }
     if (outcome == Outcome::kAgain) {
       wait_ms = std::clamp(wait_ms * 2, options_.first_wait_ms, options_.longest_wait_ms);
       Tell(fmt::format("{}: {}; what is measured waits", options_.to, why_));
