@@ -75,16 +75,17 @@ class View {
  public:
   View() : terminal_(isatty(STDOUT_FILENO) == 1) {}
 
-  // `more`: at the end of the headline.
+  // `more`: a line of its own, where there is one; each time or never.
   void Show(const Moment& moment, const std::string& more) {
     if (!terminal_) return Line(moment);
     history_.push_back(moment);
     if (history_.size() > 60) history_.pop_front();
-    if (drawn_) std::printf("\x1b[%zuA", kRows.size() + 1);
+    if (drawn_) std::printf("\x1b[%zuA", kRows.size() + (more.empty() ? 1 : 2));
     drawn_ = true;
-    std::printf("\r\x1b[K%s  epoch %u  pictures %u/s (%s)  lag %.1f s%s\n", TimeOf(moment).c_str(),
+    std::printf("\r\x1b[K%s  epoch %u  pictures %u/s (%s)  lag %.1f s\n", TimeOf(moment).c_str(),
                 moment.epoch, moment.frames, moment.mode.c_str(),
-                static_cast<double>(moment.lag_ms) / 1e3, more.c_str());
+                static_cast<double>(moment.lag_ms) / 1e3);
+    if (!more.empty()) std::printf("\r\x1b[K%s\n", more.c_str());
     for (const Row& row : kRows) {
       std::printf("\r\x1b[K%-14s %14s  %s\n", row.label, Value(moment, row.feature).c_str(),
                   Curve(row).c_str());
@@ -148,12 +149,16 @@ void Tell(const media::DecoderEvent& event) {
   std::fprintf(stderr, "heed: epoch %u: %s\n", event.epoch, text.c_str());
 }
 
+// Of a width that no terminal wraps.
 std::string FeedLine(const server::MomentFeedCounts& counts) {
-  std::string line = fmt::format("  sent {}", counts.taken);
+  std::string line = fmt::format("engine: {} sent", counts.taken);
   if (counts.waiting > 1) line += fmt::format(", {} wait", counts.waiting);
   if (counts.refused + counts.dropped > 0)
     line += fmt::format(", {} refused or dropped", counts.refused + counts.dropped);
-  return line;
+  if (!counts.trouble.empty()) line += "; " + counts.trouble;
+  size_t end = std::min<size_t>(line.size(), 79);
+  while (end < line.size() && (static_cast<uint8_t>(line[end]) & 0xC0) == 0x80) --end;
+  return line.substr(0, end);
 }
 
 // A file of moments that grows; what it held stays. Errors name the file.
@@ -298,9 +303,10 @@ Status FinishFeed(const Options& options, const char* what, server::MomentFeed* 
   if (counts.refused + counts.dropped + counts.waiting == 0) return {};
   return {Code::kUnavailable,
           fmt::format("the engine did not get all {}: {} refused by it, {} dropped as over "
-                      "{} waited, {} not sent in time",
+                      "{} waited, {} not sent in time{}{}",
                       what, counts.refused, counts.dropped, server::MomentFeedOptions().max_waiting,
-                      counts.waiting)};
+                      counts.waiting,
+                      counts.trouble.empty() ? "" : "; the last time: ", counts.trouble)};
 }
 
 int Watch(Options& options) {

@@ -40,7 +40,8 @@ Result<Address> ParseTarget(const std::string& to) {
   std::string_view host = rest.substr(0, colon);
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   out.host = host == "localhost" ? "127.0.0.1" : host;
-  if (out.host.empty() || out.host.find_first_not_of("0123456789abcdefABCDEF.:") != out.host.npos)
+  if (out.host.empty() ||
+      out.host.find_first_not_of("0123456789abcdefABCDEF.:") != std::string::npos)
     return wrong;
   return out;
 }
@@ -176,6 +177,10 @@ void MomentFeed::Loop() {
     }
     const size_t records = alone > 0 ? 1 : batch_.size();
     const Outcome outcome = Send(records);
+    {
+      const std::lock_guard lock(mutex_);
+      counts_.trouble = outcome == Outcome::kTaken ? std::string() : why_;
+    }
     if (outcome == Outcome::kAgain) {
       wait_ms = std::clamp(wait_ms * 2, options_.first_wait_ms, options_.longest_wait_ms);
       Tell(fmt::format("{}: {}; what is measured waits", options_.to, why_));

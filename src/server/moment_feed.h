@@ -41,6 +41,7 @@ struct MomentFeedCounts {
   uint64_t refused = 0;  // by it
   uint64_t dropped = 0;  // here, as too many waited
   uint64_t waiting = 0;
+  std::string trouble;  // why the last request was not taken; empty: it was
 };
 
 // A vector of the clock's [t_ms, t_ms + 1000), with its length, as POST …/embeddings takes it.

@@ -75,6 +75,7 @@ TEST_F(MomentFeedTest, EverythingArrivesInOrder) {
   const MomentFeedCounts counts = feed->Finish(10'000);
   EXPECT_EQ(counts.taken, 150u);
   EXPECT_EQ(counts.waiting + counts.dropped + counts.refused, 0u);
+  EXPECT_EQ(counts.trouble, "");
   EXPECT_EQ(Held(), Range(0, 150));
   EXPECT_TRUE(told_.empty()) << told_[0];
 }
@@ -89,6 +90,7 @@ TEST_F(MomentFeedTest, AnEngineThatIsAwayGetsItWhenItIsBack) {
     return !told_.empty();
   });
   EXPECT_EQ(feed->counts().waiting, 100u);
+  EXPECT_NE(feed->counts().trouble.find("refused"), std::string::npos) << feed->counts().trouble;
   StartServer();
   Await([&] { return feed->counts().taken == 100; });
   EXPECT_EQ(Held(), Range(0, 100));
