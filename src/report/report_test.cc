@@ -120,7 +120,7 @@ TEST(Report, TextFromOutsideStaysText) {
 }
 
 TEST(Report, ALongBroadcastIsNotALongPage) {
-  const auto html = WriteReport(Show(20'000), Untrained(), {.title = "long"});
+  const auto html = WriteReport(Show(8'000), Untrained(), {.title = "long"});
   ASSERT_TRUE(html.ok());
   const boost::json::object data = Data(html.value());
   EXPECT_LE(data.at("score").as_array().size(), 600u);
