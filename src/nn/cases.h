@@ -11,6 +11,7 @@ void AttentionPoolingCases(Random& random, CaseWriter* cases);
 void EncoderCases(Random& random, CaseWriter* cases);
 void FieldsCases(Random& random, CaseWriter* cases);
 void FusionCases(Random& random, CaseWriter* cases);
+void LagAttentionCases(Random& random, CaseWriter* cases);
 void LinearCases(Random& random, CaseWriter* cases);
 void SelfAttentionCases(Random& random, CaseWriter* cases);
 void UnitCases(Random& random, CaseWriter* cases);
@@ -20,13 +21,10 @@ struct CaseFamily {
   void (*write)(Random& random, CaseWriter* cases);
 };
 inline constexpr CaseFamily kCaseFamilies[] = {
-    {"attention", AttentionCases},
-    {"attention_pooling", AttentionPoolingCases},
-    {"encoder", EncoderCases},
-    {"fields", FieldsCases},
-    {"fusion", FusionCases},
-    {"linear", LinearCases},
-    {"self_attention", SelfAttentionCases},
+    {"attention", AttentionCases}, {"attention_pooling", AttentionPoolingCases},
+    {"encoder", EncoderCases},     {"fields", FieldsCases},
+    {"fusion", FusionCases},       {"lag_attention", LagAttentionCases},
+    {"linear", LinearCases},       {"self_attention", SelfAttentionCases},
     {"unit", UnitCases},
 };
 

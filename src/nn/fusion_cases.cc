@@ -15,6 +15,8 @@ void FusionCases(Random& random, CaseWriter* cases) {
     Matrix d_y(moments, shape.width), d_evidence(moments, heads);
     FillNormal(&d_y, random);
     FillNormal(&d_evidence, random);
+    Matrix parts(moments * 3, shape.width);
+    c.layer.Parts(answer.tape, parts.view());
     const FusionGradient gradient(&c, &answer, d_y, d_evidence);
     cases->Case("fusion." + std::to_string(static_cast<int>(missing * 100)) + " % missing");
     cases->Put("context", c.context);
@@ -22,6 +24,7 @@ void FusionCases(Random& random, CaseWriter* cases) {
     cases->Put("y", answer.y);
     cases->Put("evidence", answer.evidence);
     cases->Put("weights", answer.tape.attention.weights);
+    cases->Put("parts", parts);
     cases->Put("d_y", d_y);
     cases->Put("d_evidence", d_evidence);
     cases->Put("d context", gradient.d_context);

@@ -27,6 +27,7 @@ def fusion(c, judge):
     judge.same("y", y)
     judge.same("evidence", evidence)
     judge.same("weights", a)
+    judge.same("parts", (a[..., :-1, None] * v).transpose(1, 2).reshape(moments * 3, width))
     judge.same("d context", context.grad)
     for m, x in enumerate(xs):
         judge.same(f"d x{m}", x.grad)

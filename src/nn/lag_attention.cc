@@ -29,6 +29,20 @@ double Dot(const float* a, const float* b, size_t n) {
   return static_cast<double>(sum);
 }
 
+// g.(x - y), where x is near y and the products alone would cancel.
+double DotDifference(const float* g, const float* x, const float* y, size_t n) {
+  constexpr size_t kLanes = 8;
+  std::array<float, kLanes> lanes = {};
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (size_t j = 0; j < kLanes; ++j) lanes[j] += g[i + j] * (x[i + j] - y[i + j]);
+  }
+  for (size_t j = 0; i < n; ++i, ++j) lanes[j] += g[i] * (x[i] - y[i]);
+  double sum = 0;
+  for (const float lane : lanes) sum += static_cast<double>(lane);
+  return sum;
+}
+
 }  // namespace
 
 LagAttention::LagAttention(const std::string& name, const LagShape& shape)
@@ -113,14 +127,14 @@ void LagAttention::Backward(const LagInput& in, const LagTape& tape, ConstMat d_
   double d_null = 0;
   for (size_t t = 0; t < T; ++t) {
     const float* g = d_y.Row(t);
-    const double along = Dot(g, tape.y.Row(t), D);
-    d_null -= null / tape.total[t] * along;
+    const float* y = tape.y.Row(t);
+    d_null -= null / tape.total[t] * Dot(g, y, D);
     const size_t reach = std::min(shape_.look_back, t + 1);
     for (size_t l = 0; l < reach; ++l) {
       const size_t from = t - l;
       if (tape.mass[from] == 0) continue;
       const double weight = tape.kernel[l] * tape.mass[from] / tape.total[t];
-      const double d_score = weight * (Dot(g, in.tokens.Row(from), D) - along);
+      const double d_score = weight * DotDifference(g, in.tokens.Row(from), y, D);
       d_bias[l] += d_score;
       d_content[from] += d_score;
       float* d_x = d_tokens.Row(from);

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <limits>
+#include <utility>
 
 namespace heed::report {
 namespace {
@@ -32,12 +33,14 @@ void KeepLargest(std::vector<T>* all, size_t most, double least, Size size) {
 }  // namespace
 
 std::vector<size_t> Peaks(std::span<const double> score, size_t count, size_t apart, double least) {
-  std::vector<size_t> order(score.size()), peaks;
-  std::iota(order.begin(), order.end(), size_t{0});
+  std::vector<size_t> order, peaks;
+  for (size_t t = 0; t < score.size(); ++t) {
+    if (score[t] > least) order.push_back(t);
+  }
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return score[a] > score[b]; });
   for (const size_t t : order) {
-    if (peaks.size() == count || !(score[t] > least)) break;
+    if (peaks.size() == count) break;
     const bool free = std::all_of(peaks.begin(), peaks.end(),
                                   [&](size_t p) { return (p > t ? p - t : t - p) >= apart; });
     if (free) peaks.push_back(t);
@@ -63,51 +66,97 @@ nn::Matrix Unusual(const model::MomentAttentionConfig& config, const model::Mome
   return unusual;
 }
 
+double Median(std::vector<double> of) {
+  if (of.empty()) return 0;
+  const auto middle = of.begin() + static_cast<ptrdiff_t>(of.size() / 2);
+  std::nth_element(of.begin(), middle, of.end());
+  return *middle;
+}
+
+Judgement Judge(const model::MomentAttention& model, const model::MomentSeries& series) {
+  const size_t T = series.seconds();
+  Judgement judgement;
+  model.Answer(series, &judgement.answer);
+  for (size_t t = 0; t < T; ++t) judgement.score.push_back(model.highlight(judgement.answer, t));
+  // What a modality brings is only known of the seconds in which it has a weight.
+  const nn::Matrix& weights =
+      judgement.answer.views[static_cast<size_t>(model::MomentView::kNext)].weights;
+  model::MomentAnswer without;
+  for (size_t m = 0; m < model.config().modalities.size(); ++m) {
+    model.Answer(series, &without, m);
+    std::vector<double> share, known;
+    for (size_t t = 0; t < T; ++t) {
+      share.push_back(judgement.score[t] - model.highlight(without, t));
+      if (weights.Row(t)[m] > 0) known.push_back(share.back());
+    }
+    const double usual = Median(known);
+    for (size_t t = 0; t < T; ++t) share[t] = weights.Row(t)[m] > 0 ? share[t] - usual : 0;
+    judgement.shares.push_back(std::move(share));
+  }
+  std::vector<double> known;
+  const size_t M = model.config().modalities.size();
+  for (size_t t = 0; t < T; ++t) {
+    const float* weight = weights.Row(t);
+    if (std::any_of(weight, weight + M, [](float w) { return w > 0; })) {
+      known.push_back(judgement.score[t]);
+    } else {
+      judgement.score[t] = std::numeric_limits<double>::quiet_NaN();
+    }
+  }
+  const double usual = Median(known);
+  for (double& score : judgement.score) score -= usual;
+  return judgement;
+}
+
 Highlight ExplainByModel(const model::MomentAttention& model, const model::MomentSeries& series,
-                         size_t second) {
+                         const Judgement& judgement, size_t second) {
   const size_t L = model.config().look_back_s, F = series.values.cols();
+  const std::vector<model::MomentModality>& modalities = model.config().modalities;
+  Highlight highlight{.second = second, .score = judgement.score[second], .reasons = {}};
+  const nn::Matrix& weights =
+      judgement.answer.views[static_cast<size_t>(model::MomentView::kNext)].weights;
+  double largest = 0;
+  for (size_t m = 0; m < modalities.size(); ++m) {
+    const double share = judgement.shares[m][second];
+    largest = std::max(largest, std::abs(share));
+    if (share != 0) {
+      highlight.reasons.push_back({.modality = m,
+                                   .share = share,
+                                   .weight = static_cast<double>(weights.Row(second)[m]),
+                                   .features = {}});
+    }
+  }
+  KeepLargest(&highlight.reasons, kMostReasons, largest / 10,
+              [](const Reason& r) { return std::abs(r.share); });
+
   const size_t first = second + 1 > L ? second + 1 - L : 0;
   model::MomentSeries window = Slice(series, first, second);
   const size_t newest = second - first, rows = newest + 1;
   model::MomentAnswer answer;
   model.Answer(window, &answer);
-  Highlight highlight{.second = second, .score = model.highlight(answer, newest), .reasons = {}};
-  const model::MomentAnswer::View next =
-      std::move(answer.views[static_cast<size_t>(model::MomentView::kNext)]);
-  size_t begin = 0;
-  double largest = 0;
-  for (size_t m = 0; m < model.config().modalities.size(); ++m) {
-    const size_t end = begin + model.config().modalities[m].features.size();
-    const double weight = static_cast<double>(next.weights.Row(newest)[m]);
-    model.Answer(window, &answer, m);
-    Reason reason{.modality = m,
-                  .share = highlight.score - model.highlight(answer, newest),
-                  .weight = weight,
-                  .features = {}};
-    for (size_t f = begin; f < end && weight > 0; ++f) {
+  const double whole = model.highlight(answer, newest);
+  for (Reason& reason : highlight.reasons) {
+    size_t begin = 0;
+    for (size_t m = 0; m < reason.modality; ++m) begin += modalities[m].features.size();
+    const size_t end = begin + modalities[reason.modality].features.size();
+    for (size_t f = begin; f < end; ++f) {
       std::vector<uint8_t> kept(rows);
       MovedFeature moved{.column = f};
       for (size_t t = 0; t < rows; ++t) {
-        uint8_t& measured = window.measured[t * F + f];
-        kept[t] = std::exchange(measured, uint8_t{0});
+        kept[t] = std::exchange(window.measured[t * F + f], uint8_t{0});
         const float z = window.values.Row(t)[f];
         if (kept[t] != 0 && std::abs(z) >= std::abs(moved.z)) moved.z = z, moved.second = first + t;
       }
       if (moved.z != 0) {
         model.Answer(window, &answer);
-        moved.change = highlight.score - model.highlight(answer, newest);
+        moved.change = whole - model.highlight(answer, newest);
         reason.features.push_back(moved);
       }
       for (size_t t = 0; t < rows; ++t) window.measured[t * F + f] = kept[t];
     }
-    KeepLargest(&reason.features, kMostFeatures, std::abs(reason.share) / 10,
+    KeepLargest(&reason.features, kMostFeatures, 1e-3,
                 [](const MovedFeature& f) { return std::abs(f.change); });
-    largest = std::max(largest, std::abs(reason.share));
-    if (weight > 0) highlight.reasons.push_back(std::move(reason));
-    begin = end;
   }
-  KeepLargest(&highlight.reasons, kMostReasons, largest / 10,
-              [](const Reason& r) { return std::abs(r.share); });
   return highlight;
 }
 

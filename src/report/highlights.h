@@ -32,16 +32,27 @@ struct Highlight {
   std::vector<Reason> reasons;  // at most three, largest first
 };
 
-// Rows where `score` [T] is highest, at least `apart` rows from one another, highest first. Only above `least`.
+// Rows where `score` [T] is highest (not a number: no score), at least `apart` rows from one another, highest first. Only above `least`.
 std::vector<size_t> Peaks(std::span<const double> score, size_t count, size_t apart, double least);
 
 // How far the measured features of every second are from the room's usual: root mean square of z, by modality [T, M], 0
 // where nothing is measured.
 nn::Matrix Unusual(const model::MomentAttentionConfig& config, const model::MomentSeries& series);
 
-// By the model, leaving modalities and then features out one at a time.
+// How a model judges every second of a broadcast, against the broadcast's own usual: a room's level is not learned
+// (MomentAttention::TrainStep), so neither is what a modality brings all the time.
+struct Judgement {
+  model::MomentAnswer answer;
+  std::vector<double> score;  // [T], highlight scores less their median
+  std::vector<std::vector<double>>
+      shares;  // [M][T]: what is lost without the modality, less its median
+};
+Judgement Judge(const model::MomentAttention& model, const model::MomentSeries& series);
+double Median(std::vector<double> of);  // 0 of none
+
+// By the model, leaving out the features of the modalities that brought most, one at a time.
 Highlight ExplainByModel(const model::MomentAttention& model, const model::MomentSeries& series,
-                         size_t second);
+                         const Judgement& judgement, size_t second);
 // By what was far from usual in that very second.
 Highlight ExplainByMeasure(const model::MomentAttentionConfig& config,
                            const model::MomentSeries& series, const nn::Matrix& unusual,

@@ -8,6 +8,7 @@
 
 #include "report/highlights.h"
 #include "report/page.h"
+#include "text/normalize.h"
 #include "train/moment_rows.h"
 
 namespace heed::report {
@@ -78,7 +79,7 @@ struct Broadcast {
   model::MomentSeries series;
   std::vector<std::string> columns;  // names, [F]
   std::shared_ptr<const model::MomentAttention> model;
-  model::MomentAnswer answer;  // with a model
+  Judgement judged;  // with a model
   nn::Matrix unusual;
   std::vector<double> score;  // [T]: the model's, or how unusual the second was
 };
@@ -109,12 +110,12 @@ Result<Broadcast> Read(std::span<const media::Moment> moments,
     b.at[static_cast<size_t>(moment.second - b.series.first_second)] = &moment;
   }
   b.unusual = Unusual(b.config, b.series);
-  if (model != nullptr) model->Answer(b.series, &b.answer);
+  if (model != nullptr) {
+    b.judged = Judge(*model, b.series);
+    b.score = b.judged.score;
+    return b;
+  }
   for (size_t t = 0; t < T; ++t) {
-    if (model != nullptr) {
-      b.score.push_back(model->highlight(b.answer, t));
-      continue;
-    }
     double sum = 0;
     for (size_t m = 0; m < b.unusual.cols(); ++m) {
       sum += static_cast<double>(b.unusual.Row(t)[m] * b.unusual.Row(t)[m]);
@@ -124,38 +125,45 @@ Result<Broadcast> Read(std::span<const media::Moment> moments,
   return b;
 }
 
-bool Measured(const Broadcast& b, size_t t, size_t modality) {
-  size_t f = 0;
-  for (size_t m = 0; m < modality; ++m) f += b.config.modalities[m].features.size();
-  for (size_t i = 0; i < b.config.modalities[modality].features.size(); ++i) {
-    if (b.series.measured[t * b.columns.size() + f + i] != 0) return true;
+constexpr int64_t kTextStandsMs = 3000;  // text on the screen is looked for every two seconds
+
+// Share of the second that was seen or heard, by the record; 0 of a modality that media does not measure.
+double Cover(const Broadcast& b, size_t t, const std::string& modality) {
+  for (size_t m = 0; b.at[t] != nullptr && m < media::kModalities; ++m) {
+    const auto of = static_cast<media::Modality>(m);
+    if (media::ModalityName(of) != modality) continue;
+    const media::Coverage& seen = b.at[t]->of(of);
+    if (of == media::Modality::kOcr) return seen.age_ms >= 0 && seen.age_ms < kTextStandsMs ? 1 : 0;
+    return seen.ok ? static_cast<double>(seen.cover) : 0;
   }
-  return false;
+  return 0;
 }
 
 json::array Modalities(const Broadcast& b, const Bins& bins) {
   json::array all;
   for (size_t m = 0; m < b.config.modalities.size(); ++m) {
     const size_t T = b.series.seconds();
-    size_t measured = 0;
-    for (size_t t = 0; t < T; ++t) measured += Measured(b, t, m);
+    const std::string& name = b.config.modalities[m].name;
+    double measured = 0;
+    for (size_t t = 0; t < T; ++t) measured += Cover(b, t, name);
     json::object one;
-    one["name"] = b.config.modalities[m].name;
-    one["measured"] = Number(static_cast<double>(measured) / static_cast<double>(T));
-    one["cover"] = Curve(bins, [&](size_t t) { return Measured(b, t, m) ? 1.0 : 0.0; });
+    one["name"] = name;
+    one["measured"] = Number(measured / static_cast<double>(T));
+    one["cover"] = Curve(bins, [&](size_t t) { return Cover(b, t, name); });
     one["unusual"] = Curve(bins, [&](size_t t) {
-      return Measured(b, t, m) ? static_cast<double>(b.unusual.Row(t)[m]) : None();
+      const auto unusual = static_cast<double>(b.unusual.Row(t)[m]);
+      return unusual > 0 ? unusual : None();
     });
     if (b.model != nullptr) {
       one["weight"] = Curve(bins, [&](size_t t) {
-        return static_cast<double>(b.answer.views[kNow].weights.Row(t)[m]);
+        return static_cast<double>(b.judged.answer.views[kNow].weights.Row(t)[m]);
       });
       const model::MomentAttention::Lag lag = b.model->lag(MomentView::kNow, m);
       one["lag_s"] = Number(lag.lag_s);
       one["half_life_s"] = Number(std::log(2) / lag.decay);
       double weight = 0;
       for (size_t t = 0; t < T; ++t) {
-        weight += static_cast<double>(b.answer.views[kNow].weights.Row(t)[m]);
+        weight += static_cast<double>(b.judged.answer.views[kNow].weights.Row(t)[m]);
       }
       one["mean_weight"] = Number(weight / static_cast<double>(T));
     }
@@ -166,13 +174,20 @@ json::array Modalities(const Broadcast& b, const Bins& bins) {
 
 json::object Rates(const Broadcast& b, const Bins& bins) {
   json::object rates;
-  const nn::Matrix& log_rates = b.answer.views[kNext].log_rates;
+  const nn::Matrix& log_rates = b.judged.answer.views[kNext].log_rates;
   for (size_t k = 0; k < K; ++k) {
-    const double base = b.model->base(MomentView::kNext, static_cast<model::MomentOutcome>(k));
-    rates[model::kMomentOutcomeNames[k]] = Curve(
-        bins, [&](size_t t) { return std::exp(static_cast<double>(log_rates.Row(t)[k]) - base); });
+    std::vector<double> known;
+    for (size_t t = 0; t < log_rates.rows(); ++t) {
+      if (std::isfinite(b.score[t])) known.push_back(static_cast<double>(log_rates.Row(t)[k]));
+    }
+    const double usual = Median(known);
+    rates[model::kMomentOutcomeNames[k]] = Curve(bins, [&](size_t t) {
+      return std::isfinite(b.score[t]) ? std::exp(static_cast<double>(log_rates.Row(t)[k]) - usual)
+                                       : None();
+    });
   }
   rates["stay"] = Curve(bins, [&](size_t t) {
+    if (!std::isfinite(b.score[t])) return None();
     return std::exp(-std::exp(static_cast<double>(log_rates.Row(t)[0])) * b.config.horizon_s);
   });
   return rates;
@@ -185,7 +200,7 @@ json::object ToJson(const Broadcast& b, const Highlight& highlight, bool best) {
   one["score"] = Number(highlight.score);
   const media::Moment* moment = b.at[highlight.second];
   if (moment != nullptr && !moment->screen_text.empty()) {
-    one["text"] = moment->screen_text.substr(0, 400);
+    one["text"] = text::ValidUtf8(moment->screen_text.substr(0, 400));
   }
   json::array reasons;
   for (const Reason& reason : highlight.reasons) {
@@ -220,7 +235,7 @@ json::array Highlights(const Broadcast& b, const ReportOptions& options) {
   json::array all;
   const auto explain = [&](size_t t, bool best) {
     const Highlight highlight =
-        b.model != nullptr ? ExplainByModel(*b.model, b.series, t)
+        b.model != nullptr ? ExplainByModel(*b.model, b.series, b.judged, t)
                            : ExplainByMeasure(b.config, b.series, b.unusual, t, b.score[t]);
     all.push_back(ToJson(b, highlight, best));
   };
@@ -279,8 +294,8 @@ Result<std::string> WriteReport(std::span<const media::Moment> moments,
   const size_t T = b.series.seconds();
   const Bins bins = BinsOf(T, options.points);
   json::object page;
-  page["title"] = options.title;
-  page["room"] = b.moments.front().room;
+  page["title"] = text::ValidUtf8(options.title);
+  page["room"] = text::ValidUtf8(b.moments.front().room);
   page["first"] = b.series.first_second;
   page["seconds"] = T;
   page["records"] = b.moments.size();
@@ -292,7 +307,8 @@ Result<std::string> WriteReport(std::span<const media::Moment> moments,
   page["modalities"] = Modalities(b, bins);
   if (model != nullptr) {
     page["nothing"] = Curve(bins, [&](size_t t) {
-      return static_cast<double>(b.answer.views[kNow].weights.Row(t)[b.config.modalities.size()]);
+      return static_cast<double>(
+          b.judged.answer.views[kNow].weights.Row(t)[b.config.modalities.size()]);
     });
     page["rates"] = Rates(b, bins);
   }

@@ -76,22 +76,29 @@ TEST(Report, WithAModelHasCurvesAndReasonsThatAddUp) {
     }
     EXPECT_NEAR(weights, 1, 1e-3);
   }
-  // A reason's share is the change of the score when its modality is left out, by the whole computation.
+  // A reason's share is what is lost when its modality is left out, less what is lost in the middle of the broadcast.
   const auto series = train::MomentSeriesOf(moments, model->config()).value();
   model::MomentAnswer whole, without;
   model->Answer(series, &whole);
+  std::vector<double> scores;
+  for (size_t t = 0; t < 400; ++t) scores.push_back(model->highlight(whole, t));
   size_t reasons = 0;
   for (const auto& highlight : data.at("highlights").as_array()) {
     const auto t = static_cast<size_t>(highlight.at("t").as_int64());
-    EXPECT_NEAR(highlight.at("score").to_number<double>(), model->highlight(whole, t), 2e-4);
+    EXPECT_NEAR(highlight.at("score").to_number<double>(), scores[t] - Median(scores), 2e-4);
     for (const auto& reason : highlight.at("reasons").as_array()) {
       ++reasons;
       const std::string name(reason.at("modality").as_string());
       for (size_t m = 0; m < model->config().modalities.size(); ++m) {
         if (model->config().modalities[m].name != name) continue;
         model->Answer(series, &without, m);
+        std::vector<double> lost;
+        for (size_t i = 0; i < 400; ++i) {
+          if (whole.views[1].weights.Row(i)[m] > 0)
+            lost.push_back(scores[i] - model->highlight(without, i));
+        }
         EXPECT_NEAR(reason.at("share").to_number<double>(),
-                    model->highlight(whole, t) - model->highlight(without, t), 2e-4);
+                    scores[t] - model->highlight(without, t) - Median(lost), 2e-4);
       }
     }
   }
@@ -113,7 +120,7 @@ TEST(Report, TextFromOutsideStaysText) {
 }
 
 TEST(Report, ALongBroadcastIsNotALongPage) {
-  const auto html = WriteReport(Show(20'000), Untrained(), {.title = "long"});
+  const auto html = WriteReport(Show(8'000), Untrained(), {.title = "long"});
   ASSERT_TRUE(html.ok());
   const boost::json::object data = Data(html.value());
   EXPECT_LE(data.at("score").as_array().size(), 600u);
@@ -136,6 +143,7 @@ TEST(Peaks, AreApartAndHighestFirst) {
   EXPECT_EQ(Peaks(score, 1, 3, 0), (std::vector<size_t>{2}));
   EXPECT_EQ(Peaks(score, 9, 3, 5), (std::vector<size_t>{2}));
   EXPECT_TRUE(Peaks({}, 9, 3, 0).empty());
+  EXPECT_EQ(Peaks(std::vector<double>{1, std::nan(""), 2}, 9, 2, 0), (std::vector<size_t>{2, 0}));
 }
 
 }  // namespace
