@@ -166,12 +166,18 @@ Result<TakenCounts> MomentDesk::Take(MomentPost post) {
   HEED_ASSIGN_OR_RETURN(const decide::BroadcastUse use, Allowed(post.tenant, post.room));
   HEED_RETURN_IF_ERROR(room->moments.Begin(post.feed, now_ms));
   TakenCounts counts;
+  std::optional<model::MomentAudience> audience;
+  if (reader_) {
+    const state::Index index = state_.Find(state::Kind::kRoom, post.tenant, post.room);
+    audience = room->audience.Look(state_.ReadRoom(index), now_ms);
+  }
   for (media::Moment& moment : post.moments) {
     if (use < decide::BroadcastUse::kProxies) WithoutProxies(&moment);
     // What has waited is not of now, and what the comments were then is not kept.
     if (comments && (moment.wall_ms == 0 || moment.wall_ms >= now_ms - kNowMs))
       AddComments(*comments, &moment);
-    room->moments.Add(std::move(moment), now_ms, &counts);
+    const bool newest = &moment == &post.moments.back();
+    room->moments.Add(std::move(moment), now_ms, &counts, newest ? audience : std::nullopt);
   }
   return counts;
 }

@@ -15,6 +15,7 @@
 #include "heed/engine.h"
 
 #include "decide/catalog.h"
+#include "engine/audience_meter.h"
 #include "engine/comment_reader.h"
 #include "engine/room_moments.h"
 #include "state/state.h"
@@ -73,7 +74,8 @@ class MomentDesk {
         : tenant(tenant_in), id(id_in), moments(desk.options_, desk.reader()) {}
     const std::string tenant, id;
     std::mutex mutex;
-    RoomMoments moments;  // guarded by mutex
+    RoomMoments moments;     // guarded by mutex
+    AudienceMeter audience;  // likewise
   };
   struct Known {
     std::shared_ptr<Room> room;

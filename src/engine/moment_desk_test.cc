@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <chrono>
 #include <deque>
 #include <filesystem>
@@ -106,6 +107,26 @@ TEST_F(RoomMomentsTest, WhatIsDroppedDoesNotComeBackBySendingItAgain) {
   EXPECT_TRUE(room_.encoders().empty());
   EXPECT_EQ(Add(0, kNow).duplicates, 1u);
   EXPECT_EQ(Add(1, kNow).taken, 1u);
+}
+
+TEST(AudienceMeter, CountsWhatIsNew) {
+  AudienceMeter meter;
+  state::RoomView room;
+  room.online = 50;
+  room.series = {{.start_ts = 1'000, .exits = 7, .comments = 3, .product_clicks = 1}};
+  EXPECT_FALSE(meter.Look(room, kNow)) << "since when?";
+  room.series.back().exits = 9;
+  room.series.push_back({.start_ts = 31'000, .exits = 1, .comments = 4});
+  const auto seen = meter.Look(room, kNow + 2'000);
+  ASSERT_TRUE(seen);
+  EXPECT_EQ(seen->viewers, 100);
+  EXPECT_EQ(seen->counts, (std::array<float, model::kMomentOutcomes>{3, 4, 0}));
+  EXPECT_EQ(meter.Look(room, kNow + 3'000)->counts,
+            (std::array<float, model::kMomentOutcomes>{0, 0, 0}));
+  room.series.back().comments = 5;
+  EXPECT_FALSE(meter.Look(room, kNow + 60'000)) << "too long ago";
+  room.online = 0;
+  EXPECT_FALSE(meter.Look(room, kNow + 61'000)) << "nobody is there";
 }
 
 // Second by second as all at once, and nothing of one feed or epoch in the next.

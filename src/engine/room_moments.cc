@@ -37,7 +37,8 @@ Status RoomMoments::Begin(std::string_view feed, int64_t now_ms) {
   return {};
 }
 
-void RoomMoments::Add(media::Moment moment, int64_t now_ms, TakenCounts* counts) {
+void RoomMoments::Add(media::Moment moment, int64_t now_ms, TakenCounts* counts,
+                      const std::optional<model::MomentAudience>& audience) {
   Trim(now_ms);
   const std::pair key(moment.epoch, moment.second);
   if (last_ && key <= *last_) {
@@ -55,12 +56,13 @@ void RoomMoments::Add(media::Moment moment, int64_t now_ms, TakenCounts* counts)
     return;
   }
   ++counts->taken;
-  Arrive({.ts = std::max(ended_ms, last_ts_ + 1), .moment = std::move(moment)});
+  Arrive({.ts = std::max(ended_ms, last_ts_ + 1), .moment = std::move(moment), .reading = {}},
+         audience);
 }
 
 // Every moment of a room passes here once, in order, with the room locked: what follows a broadcast moment by
 // moment begins here.
-void RoomMoments::Arrive(KeptMoment moment) {
+void RoomMoments::Arrive(KeptMoment moment, const std::optional<model::MomentAudience>& audience) {
   media::Moment comments;
   for (const media::MomentFeatureInfo& info : media::Features()) {
     const auto value = moment.moment.values.Get(info.feature);
@@ -72,16 +74,17 @@ void RoomMoments::Arrive(KeptMoment moment) {
     if (const auto z = comments.z.Get(info.feature)) moment.moment.z.SetUnbounded(info.feature, *z);
   }
   last_ts_ = moment.ts;
-  if (reader_ != nullptr) Read(&moment);
+  if (reader_ != nullptr) Read(audience, &moment);
   moments_.push_back(std::move(moment));
 }
 
-void RoomMoments::Read(KeptMoment* moment) {
+void RoomMoments::Read(const std::optional<model::MomentAudience>& audience, KeptMoment* moment) {
   if (!stream_) stream_.emplace(reader_->model);
   std::vector<float> values(reader_->rows.columns());
   std::vector<uint8_t> measured(values.size());
   reader_->rows.Row(moment->moment, values, measured);
-  Result<model::MomentReading> reading = stream_->Advance(moment->moment.second, values, measured);
+  Result<model::MomentReading> reading =
+      stream_->Advance(moment->moment.second, values, measured, audience);
   assert(reading.ok());  // Add lets no second of an epoch come twice or late
   if (reading.ok()) moment->reading = std::move(reading).value();
 }

@@ -73,7 +73,9 @@ class RoomMoments {
   // anew: its epochs and seconds count from their own zero. kConflict while the one before is alive.
   Status Begin(std::string_view feed, int64_t now_ms);
 
-  void Add(media::Moment moment, int64_t now_ms, TakenCounts* counts);
+  // `audience`: what viewers did until the moment's second, for the reading's rates.
+  void Add(media::Moment moment, int64_t now_ms, TakenCounts* counts,
+           const std::optional<model::MomentAudience>& audience = std::nullopt);
 
   // All or nothing; a vector whose time is known is a duplicate. The first call with an encoder's id fixes its modality and dimension. kInvalidArgument with a JSON pointer: they
   // differ, a time is further than a minute outside the look-back, there is no place for another encoder.
@@ -93,8 +95,8 @@ class RoomMoments {
   std::vector<std::string_view> EncodersAt(int64_t ts) const;
 
  private:
-  void Arrive(KeptMoment moment);
-  void Read(KeptMoment* moment);
+  void Arrive(KeptMoment moment, const std::optional<model::MomentAudience>& audience);
+  void Read(const std::optional<model::MomentAudience>& audience, KeptMoment* moment);
   void DropOldestVector();
 
   const BroadcastOptions& options_;
