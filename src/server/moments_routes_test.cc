@@ -59,7 +59,7 @@ TEST_F(MomentRoutesTest, RecordsAreTakenOnceAndReadBack) {
   answer =
       Do("POST", "/v1/rooms/r/moments?feed=f1", "[" + Record(8, 2'000) + "," + Record(9) + "]");
   EXPECT_EQ(json::serialize(answer.body), R"({"taken":1,"duplicates":1,"late":0})");
-  EXPECT_EQ(Do("POST", "/v1/rooms/r/moments?feed=f2", Record(0)).status, 409);
+  EXPECT_EQ(Do("POST", "/v1/rooms/r/moments?feed=f1", R"({"v":2,"t":9})").status, 400);
 
   answer = Do("GET", "/v1/rooms/r/moments");
   ASSERT_EQ(answer.status, 200) << answer.body;
@@ -109,7 +109,7 @@ TEST_F(MomentRoutesTest, WhatIsNoRecordIsNamedAndNothingOfItsRequestIsTaken) {
   EXPECT_NE(answer.Text("detail").find("record 1: "), std::string::npos) << answer.body;
   EXPECT_EQ(refused(R"({"v":1,"epoch":0,"t":1,"smell":1})").Text("field"), "/1/smell");
   EXPECT_EQ(refused(R"({"v":1,"epoch":0,"t":1,"room":"q"})").Text("field"), "/1/room");
-  EXPECT_EQ(refused(Record(1, -90'000)).Text("field"), "/1/wall_ms");
+  EXPECT_EQ(refused(Record(1, -3'600'000)).Text("field"), "/1/wall_ms");
   EXPECT_EQ(refused(Record(1, 90'000'000)).Text("field"), "/1/wall_ms");
   EXPECT_EQ(refused("{").Text("field"), "");
   EXPECT_EQ(Do("POST", "/v1/rooms/r/moments", "[]").status, 400);
@@ -219,13 +219,16 @@ TEST_F(MomentRoutesTest, TheRoomsCommentsAreAModality) {
     if (read.body.at("minute").at("comments").as_int64() == 4) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  ASSERT_EQ(Do("POST", "/v1/rooms/r/moments", Record(0, 60'000) + Record(1), kLines).status, 200);
+  // The second one is of a recording: of its arrival, however long this test takes.
+  ASSERT_EQ(
+      Do("POST", "/v1/rooms/r/moments", Record(0, 60'000) + Record(1, now_ms_), kLines).status,
+      200);
   const Answer answer = Do("GET", "/v1/rooms/r/moments");
   const json::value& late = answer.body.at("moments").at(0).at("record");
   EXPECT_TRUE(late.at("f").at("comments.rate").is_null()) << "nobody knows how they were then";
   const json::value& now = answer.body.at("moments").at(1).at("record");
   EXPECT_EQ(now.at("mod").at("comments").at("ok").as_int64(), 1) << answer.body;
-  EXPECT_GT(now.at("f").at("comments.rate").to_number<double>(), 0);
+  EXPECT_TRUE(now.at("f").at("comments.rate").is_number());
   EXPECT_EQ(now.at("f").at("comments.viewers").to_number<double>(), 3);
   EXPECT_EQ(now.at("f").at("comments.question_share").to_number<double>(), 0.5);
   EXPECT_GT(now.at("f").at("comments.sentiment").to_number<double>(), 0);
@@ -297,7 +300,7 @@ TEST_F(MomentRoutesTest, WhatIsNoVectorIsNamed) {
       {Post(item(Base64(swapped), R"(,"norm":5)")), "/items/0/norm"},
       {Post(item(Encoded(v), R"(,"dur_ms":0)")), "/items/0/dur_ms"},
       {Post(item(Encoded(v), R"(,"weight":1)")), "/items/0/weight"},
-      {Post(Vector(now_ms_ + 90'000, v)), "/items/0/t_ms"},
+      {Post(Vector(now_ms_ + 3'600'000, v)), "/items/0/t_ms"},
       {Post(Vector(now_ms_ - 700'000, v)), "/items/0/t_ms"},
       {Post(Vector(now_ms_, {1, 2}), "clip", 2), "/dim"},
   };
