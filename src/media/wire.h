@@ -32,7 +32,7 @@ enum class MessageType : uint8_t {
 // How much of the picture is looked at, from all to none. A broadcast that lags walks down.
 enum class PictureMode : uint8_t {
   kFull,         // 5 pictures a second
-  kTwoASecond,   // decoded whole, 2 handed on
+  kTwoASecond,   // 2
   kReferences,   // only pictures that others refer to are decoded, without loop filter
   kKeyPictures,  // only pictures that stand alone
   kNone,         // sound only

@@ -18,6 +18,7 @@
 #include "media/worker/ladder.h"
 #include "media/worker/libav.h"
 #include "media/worker/picture_out.h"
+#include "media/worker/picture_pick.h"
 #include "media/worker/sandbox.h"
 #include "media/worker/sound_out.h"
 #include "media/worker/timeline.h"
@@ -215,7 +216,7 @@ class Decoder {
         case Timeline::Verdict::kDrop: timeline_ = next; return {};
         case Timeline::Verdict::kJump:
           HEED_RETURN_IF_ERROR(FlushDecoders());
-          picture_.Restart();
+          pick_.Restart();
           best_us_ = INT64_MAX;
           break;
         case Timeline::Verdict::kKeep: break;
@@ -226,6 +227,12 @@ class Decoder {
       if (mode_ == PictureMode::kNone) return {};
       if (video_.wait_for_key && (packet->flags & AV_PKT_FLAG_KEY) == 0) return {};
       video_.wait_for_key = false;
+      // Most pictures are not shown; those that no other refers to, two of three in usual streams, need not be decoded.
+      const bool may_show =
+          packet->pts == AV_NOPTS_VALUE ||
+          pick_.MayWant(
+              timeline_.ToBase(av_rescale_q(packet->pts, video_.time_base, AV_TIME_BASE_Q)), mode_);
+      video_.codec->skip_frame = may_show ? discard_ : std::max(discard_, AVDISCARD_NONREF);
     }
     if (avcodec_send_packet(track->codec.get(), packet) < 0) return {};  // damaged: the next one
     return Receive(track);
@@ -262,7 +269,7 @@ class Decoder {
   }
 
   Status ShowPicture(int64_t pts_us) {
-    if (!picture_.Wants(pts_us, mode_)) return {};
+    if (!pick_.Wants(pts_us, mode_)) return {};
     const Result<VideoFrame> scaled = picture_.Scale(*frame_);
     if (!scaled.ok()) return {};  // this one; the next may be whole
     const VideoFrame& picture = scaled.value();
@@ -303,9 +310,9 @@ class Decoder {
       video_.wait_for_key = true;
     }
     mode_ = wanted;
-    video_.codec->skip_frame = wanted == PictureMode::kKeyPictures ? AVDISCARD_NONKEY
-                               : decodes_less                      ? AVDISCARD_NONREF
-                                                                   : AVDISCARD_DEFAULT;
+    discard_ = wanted == PictureMode::kKeyPictures ? AVDISCARD_NONKEY
+               : decodes_less                      ? AVDISCARD_NONREF
+                                                   : AVDISCARD_DEFAULT;
     video_.codec->skip_loop_filter = decodes_less ? AVDISCARD_ALL : AVDISCARD_DEFAULT;
   }
 
@@ -357,10 +364,12 @@ class Decoder {
   Track audio_, video_;
   Timeline timeline_;
   SoundOut sound_;
+  PicturePick pick_;
   PictureOut picture_;
 
   OverloadLadder ladder_;
   PictureMode mode_ = PictureMode::kFull;
+  AVDiscard discard_ = AVDISCARD_DEFAULT;  // of the mode
   int64_t best_us_ = INT64_MAX, measured_us_ = 0, lag_us_ = 0;
 };
 

@@ -4,15 +4,6 @@
 
 namespace heed::media {
 
-bool PictureOut::Wants(int64_t pts_us, PictureMode mode) {
-  const int64_t apart = mode == PictureMode::kFull ? 200000 : 500000;
-  if (started_ && pts_us < next_us_ && pts_us > next_us_ - 2 * apart) return false;
-  started_ = true;
-  const int64_t slot = pts_us >= 0 ? pts_us / apart : -((-pts_us + apart - 1) / apart);
-  next_us_ = (slot + 1) * apart;
-  return true;
-}
-
 Result<VideoFrame> PictureOut::Scale(const AVFrame& frame) {
   if (frame.width < 2 || frame.height < 2) return InvalidArgument("picture: no size");
   int width = std::min(frame.width, kWidestPicture) / 2 * 2;

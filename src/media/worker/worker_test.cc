@@ -6,13 +6,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <functional>
 
+#include "base/random.h"
 #include "media/worker/address_rules.h"
 #include "media/worker/hls.h"
 #include "media/worker/ladder.h"
+#include "media/worker/picture_pick.h"
 #include "media/worker/sandbox.h"
 #include "media/worker/timeline.h"
 
@@ -186,6 +189,37 @@ TEST(Ladder, DoesNotSwing) {
     last = ladder.mode();
   }
   EXPECT_LT(changes, 20);
+}
+
+// Groups of four as encoders order them: the last, the middle, the two between, of which none refers to another. What is
+// not decoded is not missed, whatever the distance from picture to picture.
+TEST(PicturePick, WhatWillNotBeWantedIsKnownBeforeItIsDecoded) {
+  Random random(5);
+  size_t pictures = 0, left_out = 0;
+  for (const uint64_t spread_us : {uint64_t{1}, uint64_t{60000}}) {
+    PicturePick all, some;
+    int64_t now_us = -500000;
+    for (int group = 0; group < 200; ++group) {
+      std::array<int64_t, 4> shown_us{};
+      for (int64_t& pts_us : shown_us) {
+        pts_us = now_us;
+        now_us += 33333 + static_cast<int64_t>(random.Below(spread_us));
+      }
+      std::array<bool, 4> decoded{};
+      for (const size_t at : {size_t{3}, size_t{1}, size_t{0}, size_t{2}}) {
+        const bool referred_to = at == 3 || at == 1;
+        decoded[at] = some.MayWant(shown_us[at], PictureMode::kFull) || referred_to;
+      }
+      for (size_t at = 0; at < 4; ++at) {
+        const bool wanted = all.Wants(shown_us[at], PictureMode::kFull);
+        const bool got = decoded[at] && some.Wants(shown_us[at], PictureMode::kFull);
+        EXPECT_EQ(wanted, got) << shown_us[at];
+        ++pictures;
+        left_out += decoded[at] ? 0 : 1;
+      }
+    }
+  }
+  EXPECT_GT(left_out, pictures / 4);
 }
 
 TEST(Timeline, CommonStartForBothStreams) {
