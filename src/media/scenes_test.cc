@@ -16,7 +16,10 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/random.h"
+#include "media/moments.h"
 #include "media/picture.h"
+#include "media/sound_for_test.h"
 #include "media/test_frames.h"
 
 namespace heed::media {
@@ -235,6 +238,86 @@ TEST_F(Scenes, APictureOfAnotherSizeIsNoDangerToAFollowedFace) {
   ASSERT_EQ(seconds.size(), 3u);
   EXPECT_EQ(seconds[1].values.Get(Feature::kFacePresent), 1.0f);
   EXPECT_EQ(seconds[2].values.Get(Feature::kFacePresent), 0.0f);
+}
+
+// Through the real decoder, with all that is measured. Containers keep time to their own precision and shift sound by up to
+// an AAC frame: the bounds are those of one encoder's delay, not of the measuring.
+std::vector<Moment> Watched(const std::string& path) {
+  std::vector<Moment> moments;
+  MomentBuilder builder({}, [&](const Moment& moment) { moments.push_back(moment); });
+  const std::atomic<bool> stop{false};
+  const Status status =
+      Decode({.input = path, .program = HEED_DECODER_PROGRAM}, builder.Sink(), stop);
+  builder.Finish();
+  EXPECT_TRUE(status.ok()) << path << ": " << status.ToString();
+  return moments;
+}
+
+TEST_F(Scenes, AShowIsTheSameInEveryContainer) {
+  if (PortraitFolder().empty())
+    GTEST_SKIP() << "no portrait: scripts/portrait fetches it, or HEED_PORTRAIT names its folder";
+  if (!HaveProgram("ffmpeg")) GTEST_SKIP() << "ffmpeg is not installed";
+  Sound sound = Voice(4.5, 200, 200) + Sound(24000) + Voice(4, 240, 240, 0.05) + Sound(24000) +
+                Voice(4.5, 130, 130);
+  // A room's noise: between bare harmonics there is nothing but what the sound encoder leaves.
+  Random random(3);
+  for (float& sample : sound) sample += static_cast<float>(random.Uniform(-0.01, 0.01));
+  WriteFloats(*folder_ / "sound.f32", ToStreams(sound).stereo48k);
+  const std::string in = "cd " + folder_->string() + " && ffmpeg -nostdin -y ";
+  ASSERT_TRUE(
+      RunShell(in +
+               "-f rawvideo -pix_fmt yuv420p -s 960x540 -r 5 -ss 6 -i show.i420 -f f32le -ar "
+               "48000 -ac 2 -i sound.f32 -r 10 -threads 1 -c:v libx264 -preset veryfast -crf 20 -g "
+               "20 -c:a aac -b:a 192k show.mp4"));
+  std::vector<std::vector<Moment>> all;
+  for (const char* name : {"show.mp4", "show.flv", "show.ts"}) {
+    if (!all.empty()) {
+      ASSERT_TRUE(RunShell(in + "-i show.mp4 -c copy " + name)) << name;
+    }
+    all.push_back(Watched(*folder_ / name));
+    ASSERT_GE(all.back().size(), 14u) << name;
+  }
+  constexpr size_t kFirst = 1, kLast = 13;  // whole in every container
+  size_t prices = 0, faces = 0, cuts = 0;
+  for (size_t s = kFirst; s < kLast; ++s) {
+    const Moment& a = all[0][s];
+    prices += a.values.Get(Feature::kOcrPrice) == 99.0f ? 1 : 0;
+    faces += a.values.Get(Feature::kFacePresent) == 1.0f ? 1 : 0;
+    cuts += a.values.Get(Feature::kCut) == 1.0f ? 1 : 0;
+    for (const std::vector<Moment>& other : all) {
+      const Moment& b = other[s];
+      EXPECT_EQ(a.second, b.second);
+      EXPECT_EQ(b.epoch, 0u);
+      EXPECT_EQ(a.frames, b.frames) << s;
+      EXPECT_EQ(a.screen_text, b.screen_text) << s;
+      for (const Feature same : {Feature::kFacePresent, Feature::kFaceCount, Feature::kCut,
+                                 Feature::kOcrPrice, Feature::kOcrStock})
+        EXPECT_EQ(a.values.Get(same), b.values.Get(same)) << InfoOf(same).name << ' ' << s;
+      const auto loudness = FeatureOf(VoiceFeature::kLoudnessShortTerm);
+      ASSERT_EQ(a.values.Get(loudness).has_value(), b.values.Get(loudness).has_value()) << s;
+      if (a.values.Get(loudness)) {
+        EXPECT_NEAR(*a.values.Get(loudness), *b.values.Get(loudness), 0.2) << s;
+      }
+    }
+  }
+  EXPECT_GE(prices, 3u);
+  EXPECT_GE(faces, 5u);
+  EXPECT_EQ(cuts, 2u);
+  for (const MomentFeatureInfo& info : Features()) {
+    for (const std::vector<Moment>& other : all) {
+      std::vector<float> apart;  // of what is allowed: 0.5 %, or what is no difference anyway
+      for (size_t s = kFirst; s < kLast; ++s) {
+        const auto a = all[0][s].values.Get(info.feature), b = other[s].values.Get(info.feature);
+        EXPECT_EQ(a.has_value(), b.has_value()) << info.name << ' ' << s;
+        if (a && b)
+          apart.push_back(std::abs(*a - *b) / std::max(0.005f * std::abs(*a), info.resolution));
+      }
+      if (apart.empty()) continue;
+      const auto middle = apart.begin() + static_cast<ptrdiff_t>(apart.size() / 2);
+      std::nth_element(apart.begin(), middle, apart.end());
+      EXPECT_LE(*middle, 1) << info.name;
+    }
+  }
 }
 
 }  // namespace
