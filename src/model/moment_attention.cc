@@ -10,20 +10,21 @@
 namespace heed::model {
 namespace {
 
-constexpr size_t K = kMomentOutcomes;
+constexpr size_t kOutcomes = kMomentOutcomes;
 constexpr size_t kMaxWidth = 1024, kMaxSeconds = 3600, kMaxKnots = 64;
 
 double Clock(double second) { return std::log(60 + std::max(0.0, second)); }
 
 std::vector<nn::ConstMat> Views(const std::vector<nn::Matrix>& all) {
   std::vector<nn::ConstMat> views;
+  views.reserve(all.size());
   for (const nn::Matrix& m : all) views.push_back(m.view());
   return views;
 }
 
 // counts, expected [K] summed over the seconds of a segment, at rates without a level.
 struct Sums {
-  std::array<double, K> counts = {}, expected = {};
+  std::array<double, kOutcomes> counts = {}, expected = {};
 };
 
 Sums SumOf(const nn::Matrix& log_rates, size_t offset, const MomentTargets& targets, size_t first,
@@ -32,7 +33,7 @@ Sums SumOf(const nn::Matrix& log_rates, size_t offset, const MomentTargets& targ
   for (size_t t = first; t < first + count; ++t) {
     const auto exposure = static_cast<double>(targets.exposure[t]);
     if (exposure <= 0) continue;
-    for (size_t k = 0; k < K; ++k) {
+    for (size_t k = 0; k < kOutcomes; ++k) {
       sums.counts[k] += static_cast<double>(targets.counts.Row(t)[k]);
       sums.expected[k] += exposure * std::exp(static_cast<double>(log_rates.Row(t - offset)[k]));
     }
@@ -49,7 +50,7 @@ double LossOf(const nn::Matrix& log_rates, size_t offset, const MomentTargets& t
   for (size_t t = first; t < first + count; ++t) {
     exposure += static_cast<double>(std::max(0.0f, targets.exposure[t]));
   }
-  for (size_t k = 0; k < K; ++k) {
+  for (size_t k = 0; k < kOutcomes; ++k) {
     if (sums.counts[k] <= 0) continue;
     // log of (counts / expected) less log of (counts / exposure)
     const double level = std::log(exposure / sums.expected[k]);
@@ -114,29 +115,29 @@ Status ValidateMomentAttention(const MomentAttentionConfig& config) {
 MomentTargetsByView MakeMomentTargets(const nn::Matrix& counts, std::span<const float> viewers,
                                       uint32_t horizon_s) {
   const size_t T = counts.rows();
-  assert(viewers.size() == T && counts.cols() == K);
+  assert(viewers.size() == T && counts.cols() == kOutcomes);
   MomentTargetsByView targets;
   for (MomentTargets& view : targets) {
-    view.counts.Resize(T, K);
+    view.counts.Resize(T, kOutcomes);
     view.exposure.resize(T);
   }
-  std::vector<std::array<double, K + 1>> until(T + 1);  // sums of the seconds before
+  std::vector<std::array<double, kOutcomes + 1>> until(T + 1);  // sums of the seconds before
   for (size_t t = 0; t < T; ++t) {
     const bool known = viewers[t] > 0;
     targets[0].exposure[t] = known ? viewers[t] : 0;
     until[t + 1] = until[t];
-    for (size_t k = 0; k < K; ++k) {
+    for (size_t k = 0; k < kOutcomes; ++k) {
       targets[0].counts.Row(t)[k] = counts.Row(t)[k];
       if (known) until[t + 1][k] += static_cast<double>(counts.Row(t)[k]);
     }
-    if (known) until[t + 1][K] += static_cast<double>(viewers[t]);
+    if (known) until[t + 1][kOutcomes] += static_cast<double>(viewers[t]);
   }
   for (size_t t = 0; t < T; ++t) {
     const size_t end = std::min(T, t + 1 + horizon_s);
-    for (size_t k = 0; k < K; ++k) {
+    for (size_t k = 0; k < kOutcomes; ++k) {
       targets[1].counts.Row(t)[k] = static_cast<float>(until[end][k] - until[t + 1][k]);
     }
-    targets[1].exposure[t] = static_cast<float>(until[end][K] - until[t + 1][K]);
+    targets[1].exposure[t] = static_cast<float>(until[end][kOutcomes] - until[t + 1][kOutcomes]);
   }
   return targets;
 }
@@ -168,7 +169,7 @@ MomentAttention::Net::Net(const MomentAttentionConfig& moment_config, uint64_t s
                              .heads = 1,
                              .width = config.fusion_width},
                             random);
-    view.head = nn::Linear(name + ".head", config.fusion_width * C, K, random);
+    view.head = nn::Linear(name + ".head", config.fusion_width * C, kOutcomes, random);
   }
 }
 
@@ -243,7 +244,7 @@ void MomentAttention::Net::Fuse(const View& view, nn::ConstMat phase,
       }
     }
   }
-  pass->log_rates.Resize(T, K);
+  pass->log_rates.Resize(T, kOutcomes);
   view.head.Forward(pass->spread.view(), pass->log_rates.view());
 }
 
@@ -335,21 +336,22 @@ void MomentAttention::Net::Explain(const View& view, nn::ConstMat phase,
   const size_t T = phase.rows, M = modalities(), W = config.fusion_width, C = phase.cols;
   nn::Matrix parts(T * M, W);
   view.fusion.Parts(pass.fusion, parts.view());
-  contributions->Resize(T, M * K);
+  contributions->Resize(T, M * kOutcomes);
   contributions->Fill(0);
   weights->Resize(T, M + 1);
   std::copy_n(pass.fusion.attention.weights.data(), T * (M + 1), weights->data());
-  std::array<float, K> slope;
+  std::array<float, kOutcomes> slope;
   for (size_t t = 0; t < T; ++t) {
     for (size_t w = 0; w < W; ++w) {
       slope.fill(0);
       for (size_t c = 0; c < C; ++c) {
         const float* row = view.head.weight.value.Row(w * C + c);
-        for (size_t k = 0; k < K; ++k) slope[k] += phase.Row(t)[c] * row[k];
+        for (size_t k = 0; k < kOutcomes; ++k) slope[k] += phase.Row(t)[c] * row[k];
       }
       for (size_t m = 0; m < M; ++m) {
         const float part = parts.Row(t * M + m)[w];
-        for (size_t k = 0; k < K; ++k) contributions->Row(t)[m * K + k] += part * slope[k];
+        for (size_t k = 0; k < kOutcomes; ++k)
+          contributions->Row(t)[m * kOutcomes + k] += part * slope[k];
       }
     }
   }
@@ -387,12 +389,12 @@ Result<double> MomentAttention::TrainStep(const MomentSeries& series,
     loss += weight * LossOf(log_rates, begin, targets[v], first, count);
     const Sums sums = SumOf(log_rates, begin, targets[v], first, count);
     nn::Matrix& d = pass.views[v].d_log_rates;
-    d.Resize(offset + count, K);
+    d.Resize(offset + count, kOutcomes);
     d.Fill(0);
     for (size_t t = first; t < first + count; ++t) {
       const auto exposure = static_cast<double>(targets[v].exposure[t]);
       if (exposure <= 0) continue;
-      for (size_t k = 0; k < K; ++k) {
+      for (size_t k = 0; k < kOutcomes; ++k) {
         if (sums.counts[k] <= 0) continue;
         const double expected = exposure *
                                 std::exp(static_cast<double>(log_rates.Row(t - begin)[k])) *
@@ -443,13 +445,13 @@ void MomentAttention::FitBase(std::span<const MomentSeries> series,
     net_->Forward(series[i], 0, T, kNone, &pass);
     for (size_t v = 0; v < kMomentViews; ++v) {
       const Sums sums = SumOf(pass.views[v].log_rates, 0, targets[i][v], 0, T);
-      for (size_t k = 0; k < K; ++k) {
+      for (size_t k = 0; k < kOutcomes; ++k) {
         all[v].counts[k] += sums.counts[k], all[v].expected[k] += sums.expected[k];
       }
     }
   }
   for (size_t v = 0; v < kMomentViews; ++v) {
-    for (size_t k = 0; k < K; ++k) {
+    for (size_t k = 0; k < kOutcomes; ++k) {
       // Half an event, so that an outcome that never came has a rate.
       net_->views[v].head.bias.value.data()[k] = static_cast<float>(
           std::log((all[v].counts[k] + 0.5) / std::max(all[v].expected[k], 1.0)));
@@ -477,7 +479,7 @@ double MomentAttention::highlight(const MomentAnswer& answer, size_t second) con
   const float* log_rates =
       answer.views[static_cast<size_t>(MomentView::kNext)].log_rates.Row(second);
   double sum = 0;
-  for (size_t k = 0; k < K; ++k) {
+  for (size_t k = 0; k < kOutcomes; ++k) {
     sum += static_cast<double>(net_->config.highlight[k]) *
            (static_cast<double>(log_rates[k]) -
             base(MomentView::kNext, static_cast<MomentOutcome>(k)));

@@ -8,7 +8,7 @@
 namespace heed::model {
 namespace {
 
-constexpr size_t K = kMomentOutcomes;
+constexpr size_t kOutcomes = kMomentOutcomes;
 constexpr auto kNext = static_cast<size_t>(MomentView::kNext);
 
 }  // namespace
@@ -29,7 +29,7 @@ struct MomentStream::Rings {
   // Rows of the pass: the second, then the second without modality 0, 1, …
   MomentPass::View pass;
   nn::Matrix phase, contributions, weights;
-  std::array<double, K> seen = {}, expected = {};  // faded, of the audience
+  std::array<double, kOutcomes> seen = {}, expected = {};  // faded, of the audience
 };
 
 MomentStream::MomentStream(std::shared_ptr<const MomentAttention> model)
@@ -117,7 +117,7 @@ Result<MomentReading> MomentStream::Advance(int64_t second, std::span<const floa
     net.Explain(net.views[v], phase, pass, &rings.contributions, &rings.weights);
     reading.nothing[v] = rings.weights.Row(0)[M];
     const float* log_rates = pass.log_rates.Row(0);
-    for (size_t k = 0; k < K; ++k) {
+    for (size_t k = 0; k < kOutcomes; ++k) {
       const double rate = std::exp(static_cast<double>(log_rates[k]));
       if (v == 0 && audience && audience->viewers > 0) {
         rings.seen[k] += static_cast<double>(audience->counts[k]);
@@ -135,8 +135,8 @@ Result<MomentReading> MomentStream::Advance(int64_t second, std::span<const floa
     for (size_t m = 0; m < M; ++m) {
       MomentReading::Modality& of = reading.modalities[m];
       of.weight[v] = rings.weights.Row(0)[m];
-      for (size_t k = 0; k < K; ++k) {
-        of.contribution[v][k] = rings.contributions.Row(0)[m * K + k];
+      for (size_t k = 0; k < kOutcomes; ++k) {
+        of.contribution[v][k] = rings.contributions.Row(0)[m * kOutcomes + k];
         if (v != kNext) continue;
         of.without[k] = pass.log_rates.Row(m + 1)[k] - log_rates[k];
         of.highlight_without += net.config.highlight[k] * of.without[k];
@@ -144,7 +144,7 @@ Result<MomentReading> MomentStream::Advance(int64_t second, std::span<const floa
     }
   }
   const double fade = std::exp2(-1 / kLevelHalfLife);
-  for (size_t k = 0; k < K; ++k) rings.seen[k] *= fade, rings.expected[k] *= fade;
+  for (size_t k = 0; k < kOutcomes; ++k) rings.seen[k] *= fade, rings.expected[k] *= fade;
   const auto leave = static_cast<size_t>(MomentOutcome::kLeave);
   reading.stay = std::exp(-reading.rates[kNext][leave] * static_cast<double>(net.config.horizon_s));
   return reading;

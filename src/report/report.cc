@@ -17,7 +17,7 @@ namespace {
 namespace json = boost::json;
 using model::MomentView;
 
-constexpr size_t K = model::kMomentOutcomes;
+constexpr size_t kOutcomes = model::kMomentOutcomes;
 constexpr size_t kApart = 45;          // seconds between two highlights
 constexpr double kLeastUnusual = 1.5;  // robust deviations
 constexpr auto kNow = static_cast<size_t>(MomentView::kNow);
@@ -175,7 +175,7 @@ json::array Modalities(const Broadcast& b, const Bins& bins) {
 json::object Rates(const Broadcast& b, const Bins& bins) {
   json::object rates;
   const nn::Matrix& log_rates = b.judged.answer.views[kNext].log_rates;
-  for (size_t k = 0; k < K; ++k) {
+  for (size_t k = 0; k < kOutcomes; ++k) {
     std::vector<double> known;
     for (size_t t = 0; t < log_rates.rows(); ++t) {
       if (std::isfinite(b.score[t])) known.push_back(static_cast<double>(log_rates.Row(t)[k]));
@@ -263,6 +263,7 @@ json::object Records(const Broadcast& b, const Bins& bins) {
     columns.push_back(json::object{{"name", name}, {"unit", media::InfoOf(*feature).unit}});
   }
   std::vector<json::array> curves;
+  curves.reserve(features.size() + 1);
   for (const media::Feature feature : features) {
     curves.push_back(Curve(bins, [&](size_t t) {
       const auto value = b.at[t] != nullptr ? b.at[t]->values.Get(feature) : std::nullopt;

@@ -14,11 +14,11 @@ namespace heed::train {
 namespace {
 
 namespace dom = simdjson::dom;
-constexpr size_t K = model::kMomentOutcomes;
+constexpr size_t kOutcomes = model::kMomentOutcomes;
 
 struct Outcomes {
   float viewers = 0;
-  std::array<float, K> counts = {};
+  std::array<float, kOutcomes> counts = {};
 };
 
 Result<float> ReadCount(const dom::object& outcomes, std::string_view name) {
@@ -41,7 +41,7 @@ Result<Outcomes> ReadOutcomes(std::string_view line) {
     return InvalidArgument("\"outcomes\" is not an object");
   }
   HEED_ASSIGN_OR_RETURN(read.viewers, ReadCount(outcomes, "viewers"));
-  for (size_t k = 0; k < K; ++k) {
+  for (size_t k = 0; k < kOutcomes; ++k) {
     HEED_ASSIGN_OR_RETURN(read.counts[k], ReadCount(outcomes, model::kMomentOutcomeNames[k]));
   }
   return read;
@@ -72,13 +72,13 @@ Result<MomentRoom> ReadRoom(const std::string& path, const model::MomentAttentio
   auto series = MomentSeriesOf(moments, config);
   if (!series.ok()) return series.status().Within(path);
   MomentRoom room{.series = std::move(series).value(), .counts = {}, .viewers = {}};
-  room.counts.Resize(room.series.seconds(), K);
+  room.counts.Resize(room.series.seconds(), kOutcomes);
   room.counts.Fill(0);
   room.viewers.assign(room.series.seconds(), 0);
   for (size_t i = 0; i < moments.size(); ++i) {
     const auto t = static_cast<size_t>(moments[i].second - room.series.first_second);
     room.viewers[t] = outcomes[i].viewers;
-    std::copy_n(outcomes[i].counts.begin(), K, room.counts.Row(t));
+    std::copy_n(outcomes[i].counts.begin(), kOutcomes, room.counts.Row(t));
   }
   return room;
 }

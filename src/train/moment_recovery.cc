@@ -5,7 +5,7 @@
 namespace heed::train {
 namespace {
 
-constexpr size_t K = model::kMomentOutcomes, kThirds = 3;
+constexpr size_t kOutcomes = model::kMomentOutcomes, kThirds = 3;
 
 // Of pairs that arrive one by one.
 struct Moments2 {
@@ -46,7 +46,7 @@ MomentRecovery MeasureMomentRecovery(const model::MomentAttention& model, const 
                                      std::span<const uint32_t> rooms) {
   const model::MomentAttentionConfig& config = model.config();
   const size_t M = config.modalities.size();
-  std::vector<Moments2> slopes(M * kThirds * K);
+  std::vector<Moments2> slopes(M * kThirds * kOutcomes);
   Moments2 contributions;
   for (const uint32_t room : rooms) {
     const MomentRoom& of = world.rooms()[room];
@@ -60,15 +60,15 @@ MomentRecovery MeasureMomentRecovery(const model::MomentAttention& model, const 
       const size_t features = config.modalities[m].features.size();
       const std::vector<size_t> whole = WholeSeconds(config, of.series, first_feature, features);
       first_feature += features;
-      for (size_t k = 0; k < K; ++k) {
+      for (size_t k = 0; k < kOutcomes; ++k) {
         std::vector<double> learned, made;
         double learned_mean = 0, made_mean = 0;
         for (const size_t t : whole) {
           const auto response = static_cast<double>(world.responses(room).Row(t)[m]);
-          learned.push_back(static_cast<double>(found.Row(t)[m * K + k]));
+          learned.push_back(static_cast<double>(found.Row(t)[m * kOutcomes + k]));
           made.push_back(world.effect(m, k, static_cast<double>(t)) * response);
           learned_mean += learned.back(), made_mean += made.back();
-          slopes[(m * kThirds + t * kThirds / T) * K + k].Add(response, learned.back());
+          slopes[(m * kThirds + t * kThirds / T) * kOutcomes + k].Add(response, learned.back());
         }
         for (size_t i = 0; i < whole.size(); ++i) {
           const auto n = static_cast<double>(whole.size());
@@ -84,8 +84,8 @@ MomentRecovery MeasureMomentRecovery(const model::MomentAttention& model, const 
   for (size_t m = 0; m < M; ++m) {
     for (size_t third = 0; third < kThirds; ++third) {
       const double middle = length * (static_cast<double>(third) + 0.5) / kThirds;
-      for (size_t k = 0; k < K; ++k) {
-        recovery.learned.push_back(slopes[(m * kThirds + third) * K + k].Slope());
+      for (size_t k = 0; k < kOutcomes; ++k) {
+        recovery.learned.push_back(slopes[(m * kThirds + third) * kOutcomes + k].Slope());
         recovery.truth.push_back(world.effect(m, k, middle));
         effects.Add(recovery.learned.back(), recovery.truth.back());
       }

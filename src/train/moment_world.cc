@@ -9,12 +9,12 @@
 namespace heed::train {
 namespace {
 
-constexpr size_t K = model::kMomentOutcomes;
+constexpr size_t kOutcomes = model::kMomentOutcomes;
 constexpr size_t kWarm = 120;  // seconds before a room's first, so that responses have a past
 // Events per viewer and second: leaves, comments, clicks.
-constexpr std::array<double, K> kLevels = {0.004, 0.01, 0.004};
+constexpr std::array<double, kOutcomes> kLevels = {0.004, 0.01, 0.004};
 // Which outcomes an effect raises: who is held stays.
-constexpr std::array<double, K> kSigns = {-0.7, 1, 1};
+constexpr std::array<double, kOutcomes> kSigns = {-0.7, 1, 1};
 
 uint32_t Poisson(double mean, Random& random) {
   const double limit = std::exp(-mean);
@@ -69,7 +69,8 @@ MomentWorld::MomentWorld(const model::MomentAttentionConfig& config,
                       .outcomes = {},
                       .direction = {},
                       .memory_s = {}};
-    for (size_t k = 0; k < K; ++k) modality.outcomes[k] = kSigns[k] * random.Uniform(0.6, 1.4);
+    for (size_t k = 0; k < kOutcomes; ++k)
+      modality.outcomes[k] = kSigns[k] * random.Uniform(0.6, 1.4);
     double length = 0;
     for (size_t f = 0; f < config.modalities[m].features.size(); ++f) {
       modality.direction.push_back(random.Normal());
@@ -94,10 +95,10 @@ void MomentWorld::Play(const MomentWorldOptions& options, uint64_t seed) {
   size_t F = 0;
   for (const Modality& m : modalities_) F += m.direction.size();
   MomentRoom room{.series = {.first_second = 0, .values = nn::Matrix(T, F), .measured = {}},
-                  .counts = nn::Matrix(T, K),
+                  .counts = nn::Matrix(T, kOutcomes),
                   .viewers = {}};
   room.series.measured.resize(T * F);
-  nn::Matrix responses(T, M), log_effects(T, K);
+  nn::Matrix responses(T, M), log_effects(T, kOutcomes);
   log_effects.Fill(0);
   size_t first = 0;
   for (size_t m = 0; m < M; ++m) {
@@ -133,7 +134,7 @@ void MomentWorld::Play(const MomentWorldOptions& options, uint64_t seed) {
     for (size_t t = 0; t < T; ++t) {
       const double r = response[kWarm + t] / std::sqrt(variance);
       responses.Row(t)[m] = static_cast<float>(r);
-      for (size_t k = 0; k < K; ++k) {
+      for (size_t k = 0; k < kOutcomes; ++k) {
         log_effects.Row(t)[k] += static_cast<float>(effect(m, k, static_cast<double>(t)) * r);
       }
     }
@@ -145,7 +146,7 @@ void MomentWorld::Play(const MomentWorldOptions& options, uint64_t seed) {
     room.viewers.push_back(
         static_cast<float>(std::round(crowd * std::exp(0.3 * crowd_drift.Next(random)))));
   }
-  for (size_t k = 0; k < K; ++k) {
+  for (size_t k = 0; k < kOutcomes; ++k) {
     const double level = std::log(kLevels[k]) + 0.5 * random.Normal();
     Memory drift(900, random);
     for (size_t t = 0; t < T; ++t) {
