@@ -203,4 +203,15 @@ std::vector<std::string_view> RoomMoments::EncodersAt(int64_t ts) const {
   return out;
 }
 
+std::ranges::subrange<std::deque<KeptMoment>::const_iterator> RoomMoments::Page(
+    std::optional<int64_t> since, size_t limit) const {
+  const auto count = [&](auto from) {
+    return std::min(static_cast<ptrdiff_t>(limit), moments_.end() - from);
+  };
+  if (!since) return {moments_.end() - count(moments_.begin()), moments_.end()};
+  const auto from = std::partition_point(moments_.begin(), moments_.end(),
+                                         [&](const KeptMoment& kept) { return kept.ts <= *since; });
+  return {from, from + count(from)};
+}
+
 }  // namespace heed::engine

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
@@ -90,6 +91,9 @@ class RoomMoments {
   void Trim(int64_t now_ms);
 
   const std::deque<KeptMoment>& moments() const { return moments_; }
+  // The oldest after `since`, without it the newest: `limit` at most, in order of time.
+  std::ranges::subrange<std::deque<KeptMoment>::const_iterator> Page(std::optional<int64_t> since,
+                                                                     size_t limit) const;
   const std::map<std::string, EncoderTrack, std::less<>>& encoders() const { return encoders_; }
   // Encoders with a vector of the second that ended at `ts`.
   std::vector<std::string_view> EncodersAt(int64_t ts) const;

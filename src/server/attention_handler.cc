@@ -1,6 +1,7 @@
 // /v1/rooms/{id}/attention: what of a room's broadcast bears on its viewers, second by second.
 #include <algorithm>
 #include <boost/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -90,16 +91,11 @@ Result<Response> ReadAttention(Api& api, const Request& request) {
   json::array items;
   auto next_since = static_cast<int64_t>(since);
   HEED_RETURN_IF_ERROR(desk.Look(tenant, request.params[0], [&](const engine::RoomMoments& room) {
-    const auto& moments = room.moments();
-    // Without a time the newest, else the oldest after it.
-    auto next = request.Query("since") == nullptr
-                    ? moments.end() - static_cast<ptrdiff_t>(std::min(limit, moments.size()))
-                    : std::partition_point(
-                          moments.begin(), moments.end(),
-                          [&](const engine::KeptMoment& kept) { return kept.ts <= next_since; });
-    for (; items.size() < limit && next != moments.end(); ++next) {
-      next_since = next->ts;
-      if (next->reading) items.push_back(ReadingJson(config.modalities, next->ts, *next->reading));
+    const bool from = request.Query("since") != nullptr;
+    for (const engine::KeptMoment& kept :
+         room.Page(from ? std::optional(next_since) : std::nullopt, limit)) {
+      next_since = kept.ts;
+      if (kept.reading) items.push_back(ReadingJson(config.modalities, kept.ts, *kept.reading));
     }
   }));
   Response response;

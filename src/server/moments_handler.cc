@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -123,26 +124,19 @@ Result<Response> ReadMoments(Api& api, const Counters&, const Request& request) 
   std::string items;
   int64_t next_since = std::max<int64_t>(since, 0);
   HEED_RETURN_IF_ERROR(desk.Look(tenant, room, [&](const engine::RoomMoments& known) {
-    const auto& moments = known.moments();
-    // Without a time the newest, else the oldest after it.
-    auto next = moments.end() - static_cast<ptrdiff_t>(std::min(limit, moments.size()));
-    if (since >= 0) {
-      next = std::partition_point(
-          moments.begin(), moments.end(),
-          [since](const engine::KeptMoment& kept) { return kept.ts <= since; });
-    }
-    for (size_t i = 0; i < limit && next != moments.end(); ++i, ++next) {
+    for (const engine::KeptMoment& kept :
+         known.Page(since >= 0 ? std::optional(since) : std::nullopt, limit)) {
       if (!items.empty()) items += ',';
       items += "{\"ts\":";
-      AppendNumber(items, next->ts);
+      AppendNumber(items, kept.ts);
       items += ",\"encoders\":[";
       bool first = true;
-      for (const std::string_view encoder : known.EncodersAt(next->ts)) {
+      for (const std::string_view encoder : known.EncodersAt(kept.ts)) {
         if (!std::exchange(first, false)) items += ',';
         AppendJsonString(items, encoder);
       }
-      items += "],\"record\":" + media::MomentToJson(next->moment) + "}";
-      next_since = next->ts;
+      items += "],\"record\":" + media::MomentToJson(kept.moment) + "}";
+      next_since = kept.ts;
     }
   }));
   Response response;
