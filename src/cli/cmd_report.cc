@@ -4,6 +4,7 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "base/file.h"
@@ -69,6 +70,10 @@ Status Write(const Options& options) {
   std::shared_ptr<const model::MomentAttention> model;
   if (!options.model.empty()) {
     HEED_ASSIGN_OR_RETURN(model, model::MomentAttention::Load(options.model));
+  }
+  std::error_code none;
+  if (fs::equivalent(options.input, options.out, none)) {
+    return InvalidArgument(options.out + ": would take the place of what the report is made from");
   }
   HEED_ASSIGN_OR_RETURN(const std::vector<media::Moment> moments, Read(options));
   const auto html =
