@@ -203,8 +203,7 @@ std::vector<std::string_view> RoomMoments::EncodersAt(int64_t ts) const {
   return out;
 }
 
-std::ranges::subrange<std::deque<KeptMoment>::const_iterator> RoomMoments::Page(
-    std::optional<int64_t> since, size_t limit) const {
+MomentPage RoomMoments::Page(std::optional<int64_t> since, size_t limit) const {
   const auto count = [&](auto from) {
     return std::min(static_cast<ptrdiff_t>(limit), moments_.end() - from);
   };

@@ -7,7 +7,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,6 +28,14 @@ struct KeptMoment {
   int64_t ts = 0;  // when its second ended, by the clock; rises within the room, by at least 1
   media::Moment moment;
   std::optional<model::MomentReading> reading;  // with a model
+};
+
+// Some of a room's moments, in order; valid until it changes. (Clang 14 does not take std::ranges::subrange.)
+struct MomentPage {
+  using Iterator = std::deque<KeptMoment>::const_iterator;
+  Iterator first, last;
+  Iterator begin() const { return first; }
+  Iterator end() const { return last; }
 };
 
 // What of the moments bears on viewers, by a model of moment attention; all rooms share it.
@@ -92,8 +99,7 @@ class RoomMoments {
 
   const std::deque<KeptMoment>& moments() const { return moments_; }
   // The oldest after `since`, without it the newest: `limit` at most, in order of time.
-  std::ranges::subrange<std::deque<KeptMoment>::const_iterator> Page(std::optional<int64_t> since,
-                                                                     size_t limit) const;
+  MomentPage Page(std::optional<int64_t> since, size_t limit) const;
   const std::map<std::string, EncoderTrack, std::less<>>& encoders() const { return encoders_; }
   // Encoders with a vector of the second that ended at `ts`.
   std::vector<std::string_view> EncodersAt(int64_t ts) const;
