@@ -243,6 +243,7 @@ Result<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
   impl->decisions = std::make_unique<engine::DecisionLog>(*impl->database);
   impl->snapshot_thread = std::thread([raw] { raw->SnapshotLoop(); });
   if (impl->desk) impl->desk->Start(impl->log.get());
+  impl->moments->Start(impl->log.get());
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 

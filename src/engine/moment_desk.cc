@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "engine/attention_sample.h"
 #include "text/analyzer.h"
 
 namespace heed::engine {
@@ -167,19 +168,43 @@ Result<TakenCounts> MomentDesk::Take(MomentPost post) {
   HEED_RETURN_IF_ERROR(room->moments.Begin(post.feed, now_ms));
   TakenCounts counts;
   std::optional<model::MomentAudience> audience;
+  state::RoomView known;
   if (reader_) {
-    const state::Index index = state_.Find(state::Kind::kRoom, post.tenant, post.room);
-    audience = room->audience.Look(state_.ReadRoom(index), now_ms);
+    known = state_.ReadRoom(state_.Find(state::Kind::kRoom, post.tenant, post.room));
+    audience = room->audience.Look(known, now_ms);
   }
+  std::vector<event::Event> samples;
   for (media::Moment& moment : post.moments) {
     if (use < decide::BroadcastUse::kProxies) WithoutProxies(&moment);
     // What has waited is not of now, and what the comments were then is not kept.
     if (comments && (moment.wall_ms == 0 || moment.wall_ms >= now_ms - kNowMs))
       AddComments(*comments, &moment);
     const bool newest = &moment == &post.moments.back();
+    const size_t taken = counts.taken;
     room->moments.Add(std::move(moment), now_ms, &counts, newest ? audience : std::nullopt);
+    if (counts.taken == taken || !known.live || !options_.record_attention) continue;
+    const KeptMoment& kept = room->moments.moments().back();
+    if (!kept.reading) continue;
+    auto sample = AttentionSampleOf(*reader_, post.tenant, post.room, known.session, kept);
+    if (sample.ok()) {
+      samples.push_back(std::move(sample).value());
+    } else {
+      ++lost_samples_;
+    }
   }
+  Record(std::move(samples));
   return counts;
+}
+
+void MomentDesk::Record(std::vector<event::Event> samples) {
+  if (samples.empty() || log_ == nullptr) return;
+  const size_t count = samples.size();
+  const Status queued =
+      log_->TryAppend(std::move(samples), /*never_shed=*/false,
+                      [this, count](const Result<std::vector<store::Appended>>& appended) {
+                        (appended.ok() ? samples_ : lost_samples_) += count;
+                      });
+  if (!queued.ok()) lost_samples_ += count;
 }
 
 Result<TakenCounts> MomentDesk::TakeEmbeddings(EmbeddingPost post) {
@@ -227,7 +252,7 @@ void MomentDesk::RoomsChanged() {
 }
 
 MomentStats MomentDesk::Stats() const {
-  MomentStats stats;
+  MomentStats stats{.samples = samples_, .lost_samples = lost_samples_};
   const int64_t now_ms = Clock::System().now_ms();
   for (const std::shared_ptr<Room>& room : All()) {
     const std::lock_guard lock(room->mutex);

@@ -1,7 +1,9 @@
 // The broadcasts of rooms as they come: takes each room's moments and embeddings where the room allows it, and
-// tells of its last minutes. All of it is in memory: a restart begins with none.
+// tells of its last minutes. All of that is in memory: a restart begins with none. What a model reads of it goes into
+// the log, an attention.sample a second of every room that is on air.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -19,6 +21,7 @@
 #include "engine/comment_reader.h"
 #include "engine/room_moments.h"
 #include "state/state.h"
+#include "store/event_log.h"
 
 namespace heed::engine {
 
@@ -37,6 +40,7 @@ struct EmbeddingPost {
 
 struct MomentStats {
   uint64_t rooms = 0, moments = 0, vectors = 0;  // kept now
+  uint64_t samples = 0, lost_samples = 0;        // since the start: in the log; refused by it
 };
 
 // Thread-safe.
@@ -48,6 +52,9 @@ class MomentDesk {
                                                   const state::State& state,
                                                   const decide::Catalog& catalog,
                                                   const CommentReader* comments);
+
+  // Samples go into `log` from now on; before, nowhere. It outlives every call but the destructor's.
+  void Start(store::EventLog* log) { log_ = log; }
 
   // All or none. kInvalidArgument with a JSON pointer ("/3/wall_ms"); kPermissionDenied: the room's broadcast
   // may not be taken; kConflict: another feed is alive.
@@ -92,6 +99,8 @@ class MomentDesk {
   std::shared_ptr<Room> Find(std::string_view tenant, std::string_view room) const;
   Rooms All() const;
   std::shared_ptr<Room> FindOrMake(std::string_view tenant, std::string_view room, int64_t now_ms);
+  // The samples are what the log can do without: full, it sheds them, and the moments are taken all the same.
+  void Record(std::vector<event::Event> samples);
 
   const BroadcastOptions options_;
   const decide::BroadcastUse otherwise_;
@@ -99,6 +108,8 @@ class MomentDesk {
   const decide::Catalog& catalog_;
   const CommentReader* const comments_;
   std::optional<MomentReader> reader_;  // fixed once open
+  store::EventLog* log_ = nullptr;      // fixed once started
+  std::atomic<uint64_t> samples_{0}, lost_samples_{0};
   mutable std::mutex rooms_mutex_;
   std::map<std::string, Known, std::less<>> rooms_;  // by tenant, zero byte, room
 };

@@ -17,6 +17,8 @@
 
 #include "base/clock.h"
 #include "engine/room_moments.h"
+#include "event/json.h"
+#include "state/state.h"
 
 namespace heed::engine {
 namespace {
@@ -330,6 +332,123 @@ TEST_F(MomentDeskTest, RoomsAreBoundedAndForgotten) {
   desk().Forget("default", "c");
   EXPECT_EQ(Held("c"), 0u);
   EXPECT_EQ(desk().Stats().moments, 1u);
+}
+
+// What the log has of the attention of rooms; waits for what is under way.
+class AttentionSampleTest : public MomentDeskTest {
+ protected:
+  void SetUp() override {
+    MomentDeskTest::SetUp();
+    const auto model = model::MomentAttention::Create(
+        {.modalities = {{.name = "picture", .features = {"vis.motion", "vis.brightness"}},
+                        {.name = "voice", .features = {"audio.lufs_s"}}},
+         .look_back_s = 5},
+        1);
+    ASSERT_TRUE(model.ok()) << model.status().ToString();
+    options_.broadcast.model = options_.directory + "/show.heed";
+    ASSERT_TRUE(model.value()->Save(options_.broadcast.model).ok());
+    Reopen();
+  }
+  // That a room is on air; as events are kept in order, also that all before it are there.
+  void Say(const std::string& room, event::Data data) {
+    event::Event event{.id = "e" + std::to_string(++said_), .ts = now_ms_, .tenant = "default"};
+    event.room = room;
+    event.session = room + "-s";
+    event.data = std::move(data);
+    const std::vector<event::Event> events = {event};
+    ASSERT_TRUE(engine_->Record(events).ok());
+  }
+  std::vector<event::Event> Samples() {
+    Say("elsewhere", event::HostScene{.scene = "x"});
+    std::vector<event::Event> samples;
+    const auto visit = [&](uint64_t sequence, const event::Event& event) -> Status {
+      replayed_.Apply(sequence, event);
+      if (std::holds_alternative<event::AttentionSample>(event.data)) samples.push_back(event);
+      return {};
+    };
+    const Status read = engine_->ReadEvents(1, visit);
+    EXPECT_TRUE(read.ok()) << read.ToString();
+    return samples;
+  }
+  std::vector<media::Moment> Second(int64_t second) const {
+    media::Moment moment = MomentAt(second, now_ms_ - 10'000 + second * 1'000);
+    moment.z.SetUnbounded(media::Feature::kMotion, static_cast<double>(second) - 1);
+    return {moment};
+  }
+
+  state::State replayed_;
+  int said_ = 0;
+};
+
+TEST_F(AttentionSampleTest, WhatIsReadIsAnEventOfARoomOnAir) {
+  ASSERT_TRUE(Take("r", Second(0)).ok());
+  EXPECT_TRUE(Samples().empty()) << "no broadcast that state knows";
+  Say("r", event::StreamStart{.title = "t", .host_id = "h"});
+  for (int64_t second = 1; second < 4; ++second) ASSERT_TRUE(Take("r", Second(second)).ok());
+  ASSERT_TRUE(Take("r", Second(3)).ok()) << "again";
+  const std::vector<event::Event> samples = Samples();
+  ASSERT_EQ(samples.size(), 3u);
+  event::JsonReader reader;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const event::Event& event = samples[i];
+    const auto read = reader.ReadOne(event::ToJson(event));
+    ASSERT_TRUE(read.ok()) << read.status().ToString();
+    EXPECT_EQ(read.value(), event) << "it is an event of the schema";
+    EXPECT_EQ(event.ts, now_ms_ - 9'000 + static_cast<int64_t>(i) * 1'000);
+    EXPECT_EQ(event.session, "r-s");
+    const auto& sample = std::get<event::AttentionSample>(event.data);
+    EXPECT_EQ(sample.model, "show");
+    EXPECT_EQ(sample.window_s, 60);
+    EXPECT_DOUBLE_EQ(sample.coverage.value(), 1.0 / 3) << "motion, of three features";
+    const Status looked = desk().Look("default", "r", [&](const RoomMoments& moments) {
+      const model::MomentReading& reading = *moments.moments()[i + 1].reading;
+      EXPECT_EQ(sample.a, reading.stay);
+      EXPECT_EQ(event::NumberOf(*sample.components, "highlight"), reading.highlight);
+      EXPECT_EQ(event::NumberOf(*sample.components, "click_lift"), reading.lift[1][2]);
+    });
+    EXPECT_TRUE(looked.ok());
+  }
+  const auto& newest = std::get<event::AttentionSample>(samples.back().data);
+  const state::RoomView room =
+      replayed_.ReadRoom(replayed_.Find(state::Kind::kRoom, "default", "r"));
+  EXPECT_EQ(room.attention.ts, samples.back().ts);
+  EXPECT_EQ(room.attention.attention, newest.a);
+  EXPECT_EQ(room.attention.click_lift, event::NumberOf(*newest.components, "click_lift"));
+  EXPECT_EQ(desk().Stats().samples, 3u);
+  EXPECT_EQ(desk().Stats().lost_samples, 0u);
+}
+
+TEST_F(AttentionSampleTest, SentAgainAfterARestartItIsKeptOnce) {
+  Say("r", event::StreamStart{.title = "t", .host_id = "h"});
+  for (int64_t second = 0; second < 3; ++second) ASSERT_TRUE(Take("r", Second(second)).ok());
+  const std::vector<event::Event> before = Samples();
+  ASSERT_EQ(before.size(), 3u);
+  Reopen();
+  for (int64_t second = 0; second < 3; ++second) ASSERT_TRUE(Take("r", Second(second)).ok());
+  EXPECT_EQ(Samples(), before);
+  EXPECT_EQ(engine_->SerializeState(), replayed_.Serialize());
+}
+
+TEST_F(AttentionSampleTest, WhatTheLogCouldNotReadBackIsNotWritten) {
+  const auto model = model::MomentAttention::Create(
+      {.modalities = {{.name = "\xff", .features = {"vis.motion"}}}}, 1);
+  ASSERT_TRUE(model.ok()) << model.status().ToString();
+  ASSERT_TRUE(model.value()->Save(options_.broadcast.model).ok());
+  Reopen();
+  Say("r", event::StreamStart{.title = "t", .host_id = "h"});
+  ASSERT_TRUE(Take("r", Second(0)).ok());
+  EXPECT_TRUE(Samples().empty());
+  EXPECT_EQ(desk().Stats().lost_samples, 1u);
+  Reopen();
+}
+
+TEST_F(AttentionSampleTest, ItMayBeOnlyShown) {
+  options_.broadcast.record_attention = false;
+  Reopen();
+  Say("r", event::StreamStart{.title = "t", .host_id = "h"});
+  ASSERT_TRUE(Take("r", Second(0)).ok());
+  EXPECT_TRUE(Samples().empty());
+  EXPECT_EQ(Held("r"), 1u);
 }
 
 TEST_F(MomentDeskTest, TheSettingIsChecked) {

@@ -222,4 +222,15 @@ std::string TextOf(const Extra& extra, std::string_view member) {
   return std::string(text);
 }
 
+std::optional<double> NumberOf(const RawJson& object, std::string_view member) {
+  dom::parser parser;
+  dom::element members;
+  double number = 0;
+  if (parser.parse(object.text).get(members) != simdjson::SUCCESS ||
+      members[member].get(number) != simdjson::SUCCESS) {
+    return std::nullopt;
+  }
+  return number;
+}
+
 }  // namespace heed::event

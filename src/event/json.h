@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,6 +64,8 @@ std::string ToJson(const Event& event);
 
 // The text of a member that the schema does not name; "" where there is none, or it is no text.
 std::string TextOf(const Extra& extra, std::string_view member);
+// The number of a member of an object; nothing where there is none, or it is no number.
+std::optional<double> NumberOf(const RawJson& object, std::string_view member);
 
 // "viewer.enter"; for an Extension its own type.
 std::string_view TypeName(const Data& data);

@@ -333,6 +333,12 @@ TEST(Json, ReadsMembersThatTheSchemaDoesNotName) {
   EXPECT_EQ(TextOf(extra, "n"), "") << "no text";
   EXPECT_EQ(TextOf(extra, "other"), "");
   EXPECT_EQ(TextOf({}, "request_id"), "");
+  const RawJson object{R"({"x":1.5,"n":2,"t":"3"})"};
+  EXPECT_EQ(NumberOf(object, "x"), 1.5);
+  EXPECT_EQ(NumberOf(object, "n"), 2);
+  EXPECT_EQ(NumberOf(object, "t"), std::nullopt) << "no number";
+  EXPECT_EQ(NumberOf(object, "other"), std::nullopt);
+  EXPECT_EQ(NumberOf({"[1]"}, "x"), std::nullopt);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "model/live_features.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -131,6 +132,17 @@ void BeginCandidate(Batch* batch) {
   ++batch->candidates;
 }
 
+// Of the room, where it was said of late; NaN where not.
+constexpr std::array kAttentionNumerics = {"room_attention", "log_comment_lift", "log_click_lift"};
+
+void AddAttention(const state::RoomAttention& said, int64_t now_ts, std::vector<float>* numerics) {
+  const bool known = said.ts > 0 && now_ts - said.ts <= kAttentionMs;
+  numerics->push_back(known ? static_cast<float>(said.attention) : kAbsent);
+  for (const double lift : {said.comment_lift, said.click_lift}) {
+    numerics->push_back(known && lift > 0 ? static_cast<float>(std::log(lift)) : kAbsent);
+  }
+}
+
 const std::vector<FieldSpec>& ViewerFields() {
   static const std::vector<FieldSpec> fields = {{"user", "user", Side::kRequest},
                                                 {"segment", "segment", Side::kRequest},
@@ -163,6 +175,7 @@ Schema MakeHostSchema() {
         "log_past_visits", "log_past_skips", "past_stay_minutes"}) {
     schema.numerics.push_back({name, Side::kCandidate});
   }
+  for (const char* name : kAttentionNumerics) schema.numerics.push_back({name, Side::kCandidate});
   schema.sequences = {
       {"visits", {"host", "category", "outcome"}, {"host", "category"}, state::kMaxVisits},
       {"touches",
@@ -186,6 +199,7 @@ Schema MakeProductSchema() {
   schema.fields.push_back({"explained", "explained", Side::kCandidate});
   schema.fields.push_back({"past_touches", "past", Side::kCandidate});
   schema.numerics = ViewerNumerics();
+  for (const char* name : kAttentionNumerics) schema.numerics.push_back({name, Side::kRequest});
   for (const char* name : {"click_rate", "cart_rate", "order_rate", "log_impressions", "log_price",
                            "log_stock", "log_past_touches"}) {
     schema.numerics.push_back({name, Side::kCandidate});
@@ -272,6 +286,7 @@ void AddHostCandidate(const State& state, const Viewer& viewer, const state::Hos
        past.visits == 0
            ? kAbsent
            : static_cast<float>(past.watch_minutes / static_cast<double>(past.visits))});
+  AddAttention(room.attention, now_ts, &batch->candidate_numerics);
 }
 
 void AddProductRequest(const State& state, const Viewer& viewer, const state::RoomView& room,
@@ -281,6 +296,7 @@ void AddProductRequest(const State& state, const Viewer& viewer, const state::Ro
   batch->request_keys.push_back(KeyOrAbsent(state, Kind::kHost, room.host));
   batch->request_keys.push_back(KeyOrAbsent(state, Kind::kCategory, room.category_index));
   AddViewerNumerics(viewer, now_ts, &batch->request_numerics);
+  AddAttention(room.attention, now_ts, &batch->request_numerics);
   AddTouches(state, viewer, now_ts, &batch->sequences[0]);
   AddVisits(state, viewer, now_ts, &batch->sequences[1]);
 }

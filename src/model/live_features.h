@@ -20,6 +20,7 @@ const Schema& HostSchema();
 const Schema& ProductSchema();
 
 inline constexpr int64_t kStayMs = 60'000;
+inline constexpr int64_t kAttentionMs = 30'000;  // older words of a room's attention are not known
 
 // A viewer as of one moment, resolved once and used for every candidate. A viewer who switched
 // personalisation off is read as an unknown one.

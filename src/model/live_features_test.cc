@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -88,6 +90,45 @@ TEST_F(LiveFeaturesTest, AStrangerIsAValidRequestWithoutHistory) {
   EXPECT_TRUE(batch.Validate(HostSchema()).ok());
   EXPECT_EQ(batch.request_keys[0], 0u);
   for (const SequenceBatch& sequence : batch.sequences) EXPECT_TRUE(sequence.age_s.empty());
+}
+
+TEST_F(LiveFeaturesTest, TheRoomsAttentionIsReadWhileItIsFresh) {
+  const auto numbers = [](const Schema& schema, Side side, const std::vector<float>& row) {
+    const std::vector<size_t> of = schema.NumericsOf(side);
+    std::vector<float> found;
+    for (size_t i = 0; i < of.size(); ++i) {
+      const std::string& name = schema.numerics[of[i]].name;
+      if (name == "room_attention" || name.ends_with("_lift")) found.push_back(row[i]);
+    }
+    return found;
+  };
+  const auto of_products = [&] {
+    Batch products;
+    products.Clear(ProductSchema());
+    const state::RoomView room = state_.ReadRoom(state_.Find(state::Kind::kRoom, "t", "r1"));
+    AddProductRequest(state_, Read("u"), room, kNow, &products);
+    return numbers(ProductSchema(), Side::kRequest, products.request_numerics);
+  };
+  const auto of_hosts = [&] {
+    return numbers(HostSchema(), Side::kCandidate, Hosts(Read("u")).candidate_numerics);
+  };
+  const auto absent = [](const std::vector<float>& row) {
+    return row.size() == 3 &&
+           std::all_of(row.begin(), row.end(), [](float x) { return std::isnan(x); });
+  };
+  EXPECT_TRUE(absent(of_hosts()));
+  EXPECT_TRUE(absent(of_products()));
+  event::AttentionSample sample{.a = 0.75};
+  sample.components.emplace(R"({"comment_lift":0.5})");
+  Apply(kNow - kAttentionMs - 1, "r1", "heed", event::ActorKind::kEngine, sample);
+  EXPECT_TRUE(absent(of_hosts())) << "too old";
+  Apply(kNow - kAttentionMs, "r1", "heed", event::ActorKind::kEngine, sample);
+  for (const std::vector<float>& row : {of_hosts(), of_products()}) {
+    ASSERT_EQ(row.size(), 3u);
+    EXPECT_EQ(row[0], 0.75f);
+    EXPECT_FLOAT_EQ(row[1], std::log(0.5f));
+    EXPECT_TRUE(std::isnan(row[2])) << "not said";
+  }
 }
 
 TEST_F(LiveFeaturesTest, WithoutTokenRemovesExactlyThatToken) {

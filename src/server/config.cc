@@ -202,6 +202,9 @@ std::vector<Field> Describe(Config& config) {
       {"broadcast", "model", &e.broadcast.model,
        "A model of moment attention (docs/moments.md) that reads every second of every room;\n"
        "empty: none."},
+      {"broadcast", "record_attention", &e.broadcast.record_attention,
+       "What it reads of a room on air goes into the event log, one attention.sample a second,\n"
+       "and rankings use it. false: it is only shown."},
       {"broadcast", "look_back_ms", &e.broadcast.look_back_ms,
        "How long a second of a broadcast is kept, in memory only.", 1'000, 3'600'000},
       {"broadcast", "max_rooms", &e.broadcast.max_rooms,

@@ -314,8 +314,16 @@ void AddMomentRoutes(Api& api, std::vector<Route>* routes) {
   const Gauge kept = api.metrics.AddGauge("heed_moments_kept", "Moments held now, of all rooms");
   const Gauge vectors =
       api.metrics.AddGauge("heed_embeddings_kept", "Vectors held now, of all rooms");
-  api.metrics.BeforeScrape([&desk = *api.engine.moments(), rooms, kept, vectors] {
+  const auto samples = [&](const char* result) {
+    return api.metrics.AddGauge(
+        "heed_attention_samples",
+        "Readings of moments since the start, by what the log did with them", {{"result", result}});
+  };
+  const Gauge recorded = samples("recorded"), lost = samples("lost");
+  api.metrics.BeforeScrape([&desk = *api.engine.moments(), rooms, kept, vectors, recorded, lost] {
     const engine::MomentStats stats = desk.Stats();
+    recorded.Set(static_cast<double>(stats.samples));
+    lost.Set(static_cast<double>(stats.lost_samples));
     rooms.Set(static_cast<double>(stats.rooms));
     kept.Set(static_cast<double>(stats.moments));
     vectors.Set(static_cast<double>(stats.vectors));

@@ -8,6 +8,8 @@
 #include <type_traits>
 #include <variant>
 
+#include "event/json.h"
+
 namespace heed::state {
 namespace {
 
@@ -33,7 +35,7 @@ inline constexpr bool kChangesMore =
              event::CommentPost, event::Like, event::Share, event::Follow, event::Gift,
              event::ProductBind, event::ProductExplainStart, event::ProductExplainEnd,
              event::ProductPin, event::ProductStock, event::ProductImpression, event::ProductClick,
-             event::CartAdd, event::OrderCreate, event::OrderPay>;
+             event::CartAdd, event::OrderCreate, event::OrderPay, event::AttentionSample>;
 
 bool Alive(const event::RoomStats& data) { return data.online > 0; }
 bool Alive(const event::ProductImpression& data) { return data.surface != event::Surface::kReplay; }
@@ -133,6 +135,7 @@ class Application {
   void On(const event::CartAdd& data);
   void On(const event::OrderCreate& data);
   void On(const event::OrderPay& data);
+  void On(const event::AttentionSample& data);
 
   Tables& tables_;
   const event::Event& event_;
@@ -551,6 +554,21 @@ void Application::On(const event::OrderPay& data) {
   order.lines.shrink_to_fit();
   order.settled = !lines.empty();
   Settle(lines, buyer, ts_);
+}
+
+void Application::On(const event::AttentionSample& data) {
+  if (data.scope.value_or(event::AttentionScope::kRoom) != event::AttentionScope::kRoom) return;
+  if (!(data.a >= 0 && data.a <= 1)) return;
+  const auto lift = [&](std::string_view name) {
+    const std::optional<double> said =
+        data.components ? event::NumberOf(*data.components, name) : std::nullopt;
+    return said && *said > 0 ? std::clamp(*said, kMinLift, kMaxLift) : 0.0;
+  };
+  SayAttention(*room_, event_.session,
+               {.ts = ts_,
+                .attention = data.a + 0.0,  // one spelling of zero
+                .comment_lift = lift("comment_lift"),
+                .click_lift = lift("click_lift")});
 }
 
 }  // namespace

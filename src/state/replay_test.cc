@@ -66,6 +66,7 @@ TEST(Replay, ViewsAreTheSameAfterRestore) {
   }
   for (Index i = 0; i < state.Count(Kind::kRoom); ++i) {
     EXPECT_EQ(copy.ReadRoom(i).series, state.ReadRoom(i).series);
+    EXPECT_EQ(copy.ReadRoom(i).attention, state.ReadRoom(i).attention);
     EXPECT_EQ(copy.Summarize(i).last_ts, state.Summarize(i).last_ts);
   }
 }
@@ -86,12 +87,12 @@ TEST(Image, IsWhatTheFormatPageShows) {
   const auto zeros = [](size_t count) { return std::string(2 * count, '0'); };
   const std::string ts = "80d0dfb4ab33";
   EXPECT_EQ(hex,
-            "484453540100000007"  // header
+            "484453540200000007"  // header
             "01000274310100017501000272310100027231010001"
             "7000"                                   // names
                 + zeros(9) + ts + zeros(4) + "0100"  // user
                 + zeros(84)                          // host
-                + zeros(20)                          // room
+                + zeros(21)                          // room
                 + zeros(47) + "04" + ts + zeros(3)   // product
                 + zeros(1));                         // orders
 }

@@ -68,6 +68,7 @@ void BeginSession(Room& room, std::string_view session, int64_t ts, bool start_s
   room.stats_ts = 0;
   room.title.clear();
   room.category = kNone;
+  room.attention = {};
 }
 
 void EndSession(Room& room, std::string_view session, int64_t ts) {
@@ -78,6 +79,7 @@ void EndSession(Room& room, std::string_view session, int64_t ts) {
   room.online = 0;
   room.explaining = kNone;
   room.pinned = kNone;
+  room.attention = {};
 }
 
 SeriesStep* StepAt(Room& room, int64_t ts) {
@@ -141,6 +143,11 @@ void SayOnline(Room& room, int64_t online, int64_t ts) {
 
 void MoveOnline(Room& room, int64_t by, int64_t ts) {
   if (ts >= room.stats_ts) room.online = std::max<int64_t>(0, room.online + by);
+}
+
+void SayAttention(Room& room, std::string_view session, const RoomAttention& said) {
+  const bool here = room.live && room.session == session;
+  if (here && said.ts > 0 && said.ts >= room.attention.ts) room.attention = said;
 }
 
 }  // namespace heed::state

@@ -11,7 +11,8 @@
 
 namespace heed::state {
 
-inline constexpr size_t kMaxSkus = 64;        // of one product
+inline constexpr size_t kMaxSkus = 64;  // of one product
+inline constexpr double kMinLift = 1e-3, kMaxLift = 1e3;
 inline constexpr size_t kMaxTextBytes = 256;  // titles, categories, segments are cut to this
 
 // The front of `text`, cut between UTF-8 characters.
@@ -63,6 +64,7 @@ struct Room {
   Index category = kNone;
   Index explaining = kNone;
   Index pinned = kNone;
+  RoomAttention attention;
   std::string session;
   std::string shelf_session;  // the broadcast the shelf is laid out for
   std::string title;
@@ -86,5 +88,8 @@ ShelfItem& PutOnShelf(Room& room, Index product);
 // The adapter's count wins over our own of enters and leaves, which goes on from there.
 void SayOnline(Room& room, int64_t online, int64_t ts);
 void MoveOnline(Room& room, int64_t by, int64_t ts);
+
+// The newest counts, of the broadcast on air.
+void SayAttention(Room& room, std::string_view session, const RoomAttention& said);
 
 }  // namespace heed::state

@@ -11,7 +11,7 @@ namespace heed::state {
 namespace {
 
 constexpr uint32_t kMagic = 0x54534448;  // "HDST"
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 
 struct Sizes {  // what references must stay below
   size_t users, hosts, rooms, products, categories;
@@ -37,6 +37,7 @@ class Out {
     writer_.Fixed(sum.value);
     Count(sum.ts);
   }
+  void Number(double value, double /*min*/, double /*max*/) { writer_.Fixed(value); }
   void Text(const std::string& text) { writer_.String(text); }
   void Ref(Index index, size_t /*count*/) { writer_.Varint(index); }
   void MaybeRef(Index index, size_t /*count*/) {
@@ -89,6 +90,10 @@ class In {
     sum.value = reader_.Fixed<double>();
     Require(std::abs(sum.value) <= kMaxCounter);  // not so for a NaN
     Count(sum.ts);
+  }
+  void Number(double& value, double min, double max) {
+    value = reader_.Fixed<double>();
+    Require(value >= min && value <= max && !std::signbit(value));  // not so for a NaN
   }
   void Text(std::string& text) { text = reader_.String(); }
   void Ref(Index& index, size_t count) {
@@ -249,6 +254,12 @@ void RoomFields(Io& io, V& room, const Sizes& sizes) {
     io.Count(item.bind_ts);
   });
   SeriesFields(io, room.series);
+  auto& attention = room.attention;
+  io.Count(attention.ts);
+  if (attention.ts == 0) return;
+  io.Number(attention.attention, 0, 1);
+  io.Number(attention.comment_lift, 0, kMaxLift);
+  io.Number(attention.click_lift, 0, kMaxLift);
 }
 
 template <typename Io, typename V>

@@ -216,6 +216,7 @@ RoomView State::ReadRoom(Index index) const {
     }
     view.explaining = room.explaining;
     view.pinned = room.pinned;
+    view.attention = room.attention;
     view.series = room.series;
   }
   view.category = CategoryName(view.category_index, tables);
@@ -258,7 +259,8 @@ RoomSummary State::Summarize(Index index) const {
                       .last_ts = room.last_ts,
                       .online = room.online,
                       .category_index = room.category,
-                      .explaining = room.explaining};
+                      .explaining = room.explaining,
+                      .attention = room.attention};
   for (size_t age = 0; age < std::min<size_t>(room.series.size(), 8); ++age) {
     const uint32_t enters = room.series[room.series.size() - 1 - age].enters;
     (age < 2 ? summary.minute_enters : summary.earlier_enters) += enters;

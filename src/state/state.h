@@ -109,6 +109,15 @@ struct SeriesStep {  // one 30-second window of a room
   bool operator==(const SeriesStep&) const = default;
 };
 
+// What was last said of the attention of a room's viewers in this broadcast (attention.sample).
+struct RoomAttention {
+  int64_t ts = 0;        // 0: nothing was said
+  double attention = 0;  // 0 to 1
+  // Comments and clicks expected, in multiples of the room's usual; 0: not said.
+  double comment_lift = 0, click_lift = 0;
+  bool operator==(const RoomAttention&) const = default;
+};
+
 struct BoundProduct {
   Index product = kNone;
   int64_t price_cents = -1;      // -1: not said
@@ -130,6 +139,7 @@ struct RoomView {
   std::vector<BoundProduct> products;
   Index explaining = kNone;
   Index pinned = kNone;
+  RoomAttention attention;
   std::vector<SeriesStep> series;  // oldest first, at most kSeriesSteps, without gaps
 };
 
@@ -160,6 +170,7 @@ struct RoomSummary {  // what ranking hundreds of rooms needs, without copying t
   Index explaining = kNone;
   uint32_t minute_enters = 0;   // in the last two steps of the series
   uint32_t earlier_enters = 0;  // in the six before them: three minutes
+  RoomAttention attention;
 };
 
 // One writer (Apply, Restore), any number of readers at the same time. Reads copy, each as of one

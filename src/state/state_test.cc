@@ -390,6 +390,40 @@ TEST_F(StateTest, StreaksAndBatchesCountAsOneInteraction) {
   EXPECT_EQ(Room().series[0].likes, 30u);
 }
 
+TEST_F(StateTest, TheNewestWordOfARoomsAttentionHoldsWhileItIsOnAir) {
+  event::AttentionSample sample;
+  sample.a = 0.5;
+  Feed(kT, "", sample);
+  EXPECT_EQ(Room().attention, RoomAttention{}) << "nothing is on air";
+  EXPECT_FALSE(Room().live) << "and this is no sign of life";
+  Feed(kT + 1, "", StartOf("h"));
+  EXPECT_EQ(Room().attention, RoomAttention{});
+  sample.components.emplace(R"({"comment_lift":2.5,"click_lift":-1,"highlight":3})");
+  Feed(kT + 10, "", sample);
+  const RoomAttention said{.ts = kT + 10, .attention = 0.5, .comment_lift = 2.5};
+  EXPECT_EQ(Room().attention, said) << "a lift below 0 is none";
+  EXPECT_EQ(state_.Summarize(Room().room).attention, said);
+  sample.a = 0.25;
+  Feed(kT + 9, "", sample);
+  EXPECT_EQ(Room().attention, said) << "older";
+  sample.scope = event::AttentionScope::kProduct;
+  Feed(kT + 11, "", sample);
+  EXPECT_EQ(Room().attention, said) << "of a product";
+  sample.scope.reset();
+  sample.a = std::numeric_limits<double>::quiet_NaN();
+  Feed(kT + 11, "", sample);
+  EXPECT_EQ(Room().attention, said);
+  sample.a = -0.0;
+  sample.components.emplace("[1]");
+  Feed(kT + 12, "", sample);
+  EXPECT_EQ(Room().attention, (RoomAttention{.ts = kT + 12}));
+  State copy;
+  ASSERT_TRUE(copy.Restore(state_.Serialize()).ok());
+  EXPECT_EQ(copy.ReadRoom(Room().room).attention, Room().attention);
+  Feed(kT + 20, "", event::StreamEnd{});
+  EXPECT_EQ(Room().attention, RoomAttention{}) << "it is over";
+}
+
 TEST_F(StateTest, AbsurdNumbersAreHarmless) {
   constexpr int64_t kHuge = std::numeric_limits<int64_t>::max();
   for (const int64_t ts : {kHuge, std::numeric_limits<int64_t>::min(), kT}) {

@@ -135,7 +135,8 @@ class RandomEvents {
       case 27: event.data = Create(); break;
       case 28: event.data = Pay(); break;
       default:
-        if (random_.Chance(0.5)) event.data = event::Extension{"x.other", {"{}"}};
+        if (random_.Chance(0.3)) event.data = event::Extension{"x.other", {"{}"}};
+        if (random_.Chance(0.5)) event.data = Sample();
         break;
     }
   }
@@ -150,6 +151,15 @@ class RandomEvents {
     event::RoomStats stats;
     stats.online = Below(100);
     return stats;
+  }
+  event::AttentionSample Sample() {
+    event::AttentionSample sample;
+    sample.a = static_cast<double>(Below(101)) / 100;
+    if (random_.Chance(0.5)) {
+      sample.components.emplace(R"({"comment_lift":)" + std::to_string(Below(4)) + "}");
+    }
+    if (random_.Chance(0.2)) sample.scope = static_cast<event::AttentionScope>(random_.Below(4));
+    return sample;
   }
   event::ViewerLeave Leave() {
     event::ViewerLeave leave;
