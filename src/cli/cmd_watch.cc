@@ -3,27 +3,22 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <chrono>
-#include <cmath>
 #include <cstdint>
 #include <cstdio>
-#include <deque>
-#include <iterator>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "cli/command.h"
+#include "cli/moment_recorder.h"
+#include "cli/moment_view.h"
 #include "cli/progress.h"
+#include "cli/second_encoder.h"
 #include "media/encoder.h"
 #include "media/moment_file.h"
 #include "media/moments.h"
@@ -32,9 +27,7 @@
 namespace heed::cli {
 namespace {
 
-using media::Feature;
 using media::Moment;
-using media::VoiceFeature;
 
 constexpr int64_t kFinishMs = 5'000;  // for what waits at the end to be sent
 
@@ -47,87 +40,6 @@ struct Options {
   media::EncoderOptions encoding;
   double speed = 1;
   bool no_picture = false, json = false;
-};
-
-struct Row {
-  const char* label;
-  Feature feature;
-  float low, high;  // of the curve
-};
-constexpr Feature Voice(VoiceFeature feature) { return media::FeatureOf(feature); }
-constexpr std::array<Row, 12> kRows = {
-    {{"loudness", Voice(VoiceFeature::kLoudnessMomentary), -50, -5},
-     {"pitch", Voice(VoiceFeature::kF0Median), 60, 400},
-     {"pitch range", Voice(VoiceFeature::kF0Range), 0, 12},
-     {"speech", Voice(VoiceFeature::kActive), 0, 1},
-     {"syllables", Voice(VoiceFeature::kSyllableRate5s), 0, 8},
-     {"longest pause", Voice(VoiceFeature::kPauseMax), 0, 1},
-     {"music", Voice(VoiceFeature::kMusicLikely), 0, 1},
-     {"face", Feature::kFacePresent, 0, 1},
-     {"motion", Feature::kMotion, 0, 30},
-     {"cuts", Feature::kCut, 0, 3},
-     {"close-up", Feature::kCloseupProxy, 0, 1},
-     {"price shown", Feature::kOcrPrice, 0, 500}}};
-
-// One character a second for the last minute, redrawn in place; one line a second where standard output
-// is no terminal.
-class View {
- public:
-  View() : terminal_(isatty(STDOUT_FILENO) == 1) {}
-
-  // `more`: a line of its own, where there is one; each time or never.
-  void Show(const Moment& moment, const std::string& more) {
-    if (!terminal_) return Line(moment);
-    history_.push_back(moment);
-    if (history_.size() > 60) history_.pop_front();
-    if (drawn_) std::printf("\x1b[%zuA", kRows.size() + (more.empty() ? 1 : 2));
-    drawn_ = true;
-    std::printf("\r\x1b[K%s  epoch %u  pictures %u/s (%s)  lag %.1f s\n", TimeOf(moment).c_str(),
-                moment.epoch, moment.frames, moment.mode.c_str(),
-                static_cast<double>(moment.lag_ms) / 1e3);
-    if (!more.empty()) std::printf("\r\x1b[K%s\n", more.c_str());
-    for (const Row& row : kRows) {
-      std::printf("\r\x1b[K%-14s %14s  %s\n", row.label, Value(moment, row.feature).c_str(),
-                  Curve(row).c_str());
-    }
-    std::fflush(stdout);
-  }
-
- private:
-  static std::string TimeOf(const Moment& moment) {
-    return fmt::format("{:02}:{:02}:{:02}", moment.second / 3600, moment.second / 60 % 60,
-                       moment.second % 60);
-  }
-  static std::string Value(const Moment& moment, Feature feature) {
-    const std::optional<float> value = moment.values.Get(feature);
-    return value ? fmt::format("{:.4g} {}", *value, media::InfoOf(feature).unit) : "-";
-  }
-  std::string Curve(const Row& row) const {
-    static constexpr std::array<const char*, 8> kBars = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-    std::string curve;
-    for (const Moment& moment : history_) {
-      const std::optional<float> value = moment.values.Get(row.feature);
-      if (!value) {
-        curve += ' ';
-        continue;
-      }
-      const float part = std::clamp((*value - row.low) / (row.high - row.low), 0.0f, 1.0f);
-      curve += kBars[static_cast<size_t>(std::lround(part * 7))];
-    }
-    return curve;
-  }
-  static void Line(const Moment& moment) {
-    std::string line = TimeOf(moment);
-    for (const Row& row : kRows) {
-      line += fmt::format("  {} {}", row.label, Value(moment, row.feature));
-    }
-    std::printf("%s  pictures %u\n", line.c_str(), moment.frames);
-    std::fflush(stdout);
-  }
-
-  const bool terminal_;
-  bool drawn_ = false;
-  std::deque<Moment> history_;
 };
 
 void Tell(const media::DecoderEvent& event) {
@@ -161,62 +73,6 @@ std::string FeedLine(const server::MomentFeedCounts& counts) {
   return line.substr(0, end);
 }
 
-// A file of moments that grows; what it held stays. Errors name the file.
-class Recorder {
- public:
-  static Result<Recorder> Open(const std::string& path) {
-    const Result<std::string> before = ReadWholeFile(path);
-    if (!before.ok() && before.status().code() != Code::kNotFound) return before.status();
-    const std::string header = media::MomentFileHeader();
-    const bool fresh = !before.ok() || before.value().empty();
-    if (!fresh && !before.value().starts_with(header)) {
-      return InvalidArgument(path + ": is no file of moments with this version's columns");
-    }
-    if (!fresh) {
-      HEED_ASSIGN_OR_RETURN(media::MomentFileReader reader,
-                            media::MomentFileReader::Open(before.value()));
-      for (;;) {
-        const auto next = reader.Next();
-        if (!next.ok()) return next.status().Within(path);
-        if (!next.value()) break;
-      }
-    }
-    Recorder out(path, std::fopen(path.c_str(), "ab"));
-    if (out.file_ == nullptr) return IoError(path + ": cannot be written");
-    if (fresh) out.Write(header);
-    return out;
-  }
-  void Add(const Moment& moment) {
-    std::string bytes;
-    media::AppendMoment(moment, &bytes);
-    Write(bytes);
-  }
-  // Of all that was written; from the first failure on nothing is.
-  const Status& status() const { return status_; }
-
- private:
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  Recorder(std::string path, std::FILE* file) : path_(std::move(path)), file_(file) {}
-
-  void Write(const std::string& bytes) {
-    if (!status_.ok()) return;
-    // Each record at once: what was measured before a crash is there after it.
-    if (std::fwrite(bytes.data(), 1, bytes.size(), file_.get()) == bytes.size() &&
-        std::fflush(file_.get()) == 0) {
-      return;
-    }
-    status_ = IoError(path_ + ": " + std::system_category().message(errno) +
-                      "; the records from here on are not in it");
-    std::fprintf(stderr, "heed: %s\n", status_.message().c_str());
-  }
-
-  std::string path_;
-  std::unique_ptr<std::FILE, Close> file_;
-  Status status_;
-};
-
 // Shows a recording as fast as it happened, and says when that is.
 class Pace {
  public:
@@ -237,47 +93,6 @@ class Pace {
   const double speed_;
   const int64_t started_us_ = Clock::System().steady_us(), started_ms_ = Clock::System().now_ms();
   std::optional<int64_t> first_;
-};
-
-// A vector for the first picture of each second.
-class Encoding {
- public:
-  Encoding(std::unique_ptr<media::Encoder> encoder, bool live)
-      : encoder_(std::move(encoder)), live_(live) {}
-
-  void See(const media::VideoFrame& frame) {
-    const int64_t second = frame.pts_us / 1'000'000 - (frame.pts_us % 1'000'000 < 0 ? 1 : 0);
-    const std::pair key(frame.epoch, second);
-    if (encoder_ == nullptr || key <= last_ || frame.pts_us < free_us_) return;
-    last_ = key;
-    const int64_t began_us = Clock::System().steady_us();
-    Result<std::vector<float>> vector = encoder_->Encode(frame);
-    if (!vector.ok()) {
-      std::fprintf(stderr, "heed: no vectors from here on: %s\n",
-                   vector.status().message().c_str());
-      encoder_ = nullptr;
-      return;
-    }
-    // A fifth of the time at most, or the broadcast would lag for it.
-    if (live_) free_us_ = frame.pts_us + 5 * (Clock::System().steady_us() - began_us);
-    vectors_[key] = std::move(vector).value();
-  }
-  // Of this second, if it has one; those before it go.
-  std::optional<std::vector<float>> Take(uint32_t epoch, int64_t second) {
-    const auto end = vectors_.upper_bound({epoch, second});
-    std::optional<std::vector<float>> out;
-    if (end != vectors_.begin() && std::prev(end)->first == std::pair(epoch, second))
-      out = std::move(std::prev(end)->second);
-    vectors_.erase(vectors_.begin(), end);
-    return out;
-  }
-
- private:
-  std::unique_ptr<media::Encoder> encoder_;  // null: it failed
-  const bool live_;
-  std::pair<uint32_t, int64_t> last_ = {0, INT64_MIN};
-  int64_t free_us_ = INT64_MIN;  // of the broadcast: from when on it may work again
-  std::map<std::pair<uint32_t, int64_t>, std::vector<float>> vectors_;
 };
 
 Result<std::unique_ptr<media::Encoder>> OpenEncoder(const Options& options) {
@@ -315,13 +130,13 @@ int Watch(Options& options) {
   if (options.no_picture) options.moments.picture.faces = options.moments.picture.text = false;
   const bool live = media::IsUrl(options.decoder.input);
   const bool drawn = !options.json && isatty(STDOUT_FILENO) == 1;  // other words would tear it
-  std::optional<Recorder> recorder;
+  std::optional<MomentRecorder> recorder;
   if (!options.record.empty()) {
-    Result<Recorder> opened = Recorder::Open(options.record);
+    Result<MomentRecorder> opened = MomentRecorder::Open(options.record);
     if (!opened.ok()) return Fail(opened.status());
     recorder.emplace(std::move(opened).value());
   }
-  std::optional<Encoding> encoding;
+  std::optional<SecondEncoder> encoding;
   std::optional<server::FeedEncoder> encoder;
   if (!options.encoder.empty()) {
     // Before there is another thread: it forks.
@@ -347,7 +162,7 @@ int Watch(Options& options) {
   }
   std::optional<Pace> pace;
   if (feed != nullptr && !live && options.speed > 0) pace.emplace(options.speed);
-  View view;
+  MomentView view;
   media::MomentBuilder moments(options.moments, [&](const Moment& measured) {
     Moment moment = measured;
     if (live) moment.wall_ms = Clock::System().now_ms();
