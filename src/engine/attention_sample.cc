@@ -48,6 +48,11 @@ json::object Components(const std::vector<model::MomentModality>& modalities,
 
 }  // namespace
 
+bool RestsOnAnything(const model::MomentReading& reading) {
+  return std::any_of(reading.modalities.begin(), reading.modalities.end(),
+                     [](const auto& modality) { return modality.weight[kNext] > 0; });
+}
+
 Result<event::Event> AttentionSampleOf(const MomentReader& reader, const std::string& tenant,
                                        const std::string& room, const std::string& session,
                                        const KeptMoment& kept) {

@@ -10,6 +10,10 @@
 
 namespace heed::engine {
 
+// Whether the reading rests on anything: in a broadcast's first seconds nothing is known to be unusual yet, and what
+// is read is the model's mean.
+bool RestsOnAnything(const model::MomentReading& reading);
+
 // `kept` has a reading. `session`: the broadcast on air. The same second of the same room always has the same id, so
 // said again it is a duplicate.
 //   a          the share of viewers expected to be there after the model's horizon, which is window_s

@@ -184,7 +184,7 @@ Result<TakenCounts> MomentDesk::Take(MomentPost post) {
     room->moments.Add(std::move(moment), now_ms, &counts, newest ? audience : std::nullopt);
     if (counts.taken == taken || !known.live || !options_.record_attention) continue;
     const KeptMoment& kept = room->moments.moments().back();
-    if (!kept.reading) continue;
+    if (!kept.reading || !RestsOnAnything(*kept.reading)) continue;
     auto sample = AttentionSampleOf(*reader_, post.tenant, post.room, known.session, kept);
     if (sample.ok()) {
       samples.push_back(std::move(sample).value());

@@ -386,6 +386,9 @@ TEST_F(AttentionSampleTest, WhatIsReadIsAnEventOfARoomOnAir) {
   Say("r", event::StreamStart{.title = "t", .host_id = "h"});
   for (int64_t second = 1; second < 4; ++second) ASSERT_TRUE(Take("r", Second(second)).ok());
   ASSERT_TRUE(Take("r", Second(3)).ok()) << "again";
+  media::Moment unseen = Second(9)[0];
+  unseen.z = {};
+  ASSERT_TRUE(Take("r", {unseen}).ok()) << "the seconds it could rest on have passed";
   const std::vector<event::Event> samples = Samples();
   ASSERT_EQ(samples.size(), 3u);
   event::JsonReader reader;
