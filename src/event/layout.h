@@ -13,8 +13,8 @@
 namespace heed::event {
 
 // Event types proper; the variant's last alternative is Extension.
-inline constexpr size_t kTypes = std::variant_size_v<Data> - 1;
-static_assert(kTypes == 54 && std::is_same_v<std::variant_alternative_t<kTypes, Data>, Extension>);
+inline constexpr size_t kTypes = std::variant_size_v<AnyData> - 1;
+static_assert(kTypes == 54 && std::is_same_v<std::variant_alternative_t<kTypes, AnyData>, Extension>);
 
 template <typename T>
 inline constexpr size_t kFieldCount = std::remove_cvref_t<decltype(kLayout<T>)>::kCount;
@@ -56,7 +56,7 @@ inline constexpr uint64_t kRequired = [] {
 
 // In the order of Data.
 inline constexpr auto kTypeNames = []<size_t... I>(std::index_sequence<I...>) {
-  return std::array{kLayout<std::variant_alternative_t<I, Data>>.label...};
+  return std::array{kLayout<std::variant_alternative_t<I, AnyData>>.label...};
 }
 (std::make_index_sequence<kTypes>());
 

@@ -282,7 +282,7 @@ TEST(Schema, FieldListsFollowIt) {
   ASSERT_EQ(rules.size(), kTypes);
   [&]<size_t... I>(std::index_sequence<I...>) {
     const auto check = [&]<size_t N>() {
-      using T = std::variant_alternative_t<N, Data>;
+      using T = std::variant_alternative_t<N, AnyData>;
       EXPECT_EQ(rules[N].at("if").at("properties").at("type").at("const").as_string(),
                 std::string(kLayout<T>.label));
       ExpectSameMembers<T>(rules[N].at("then").at("properties").at("data"));
