@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
+#include <simdjson.h>
 
+#include <algorithm>
 #include <limits>
 #include <string>
 #include <vector>
@@ -7,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/random.h"
 #include "base/status.h"
 #include "base/toml_table.h"
@@ -127,6 +130,34 @@ TEST(RandomTest, IsReproducibleAndUnbiased) {
   }
   EXPECT_NEAR(sum / n, 0.0, 0.01);
   EXPECT_NEAR(squares / n, 1.0, 0.02);
+}
+
+// What is logged may come from a client: a record stays one line, and JSON.
+TEST(LogTest, ARecordIsALineWhateverTheTextHolds) {
+  const std::string wild = "a\"b\\c\nd 直播";
+  const auto logged = [&](const char* format) {
+    EXPECT_TRUE(ConfigureLog("info", format).ok());
+    testing::internal::CaptureStderr();
+    LogError("room '{}' {}", wild, 7);
+    LogWarn("{}", "second");
+    Log(LogLevel::kDebug, "{}", "not at this level");
+    return testing::internal::GetCapturedStderr();
+  };
+  const std::string json = logged("json");
+  simdjson::dom::parser parser;
+  simdjson::dom::document_stream records = parser.parse_many(json);
+  std::vector<std::string> messages;
+  for (auto record : records) {
+    std::string_view message, level;
+    ASSERT_EQ(record["msg"].get(message), simdjson::SUCCESS) << json;
+    ASSERT_EQ(record["level"].get(level), simdjson::SUCCESS);
+    messages.push_back(std::string(level) + " " + std::string(message));
+  }
+  EXPECT_EQ(messages, (std::vector<std::string>{"error room '" + wild + "' 7", "warning second"}));
+  const std::string text = logged("text");
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
+  EXPECT_EQ(ConfigureLog("loud", "text").field(), "log.level");
+  EXPECT_EQ(ConfigureLog("info", "xml").field(), "log.format");
 }
 
 }  // namespace

@@ -249,7 +249,7 @@ void CommentReader::Handle(const Item& item) {
         const Result<bool> said = room->comments.HostSaid(
             {item.ts, item.ts + item.dur_ms, item.text, "", /*final=*/true});
         if (!said.ok()) {
-          spdlog::warn("host.speech {} is left: {}", item.sequence, said.status().ToString());
+          LogWarn("host.speech {} is left: {}", item.sequence, said.status().ToString());
         }
         break;
       }
@@ -346,11 +346,11 @@ void CommentReader::Lint(const Item& item, CommentRoom* room) {
   const Status queued = log_->TryAppend(std::move(events), /*never_shed=*/false,
                                         [](const Result<std::vector<store::Appended>>& appended) {
                                           if (!appended.ok()) {
-                                            spdlog::error("a compliance hit is not kept: {}",
-                                                          appended.status().ToString());
+                                            LogError("a compliance hit is not kept: {}",
+                                                     appended.status().ToString());
                                           }
                                         });
-  if (!queued.ok()) spdlog::error("a compliance hit is not kept: {}", queued.ToString());
+  if (!queued.ok()) LogError("a compliance hit is not kept: {}", queued.ToString());
 }
 
 void CommentReader::DropIdle(int64_t clock_ms) {

@@ -130,7 +130,7 @@ size_t DecisionLog::Write() {
     const Status written =
         documents_.Put(store::Collection::kDecisions, tenant, documents, /*sync=*/false);
     if (!written.ok()) {
-      spdlog::error("{} decisions not written: {}", documents.size(), written.ToString());
+      LogError("{} decisions not written: {}", documents.size(), written.ToString());
       lost += documents.size();
     }
     first = end;

@@ -96,7 +96,7 @@ struct Engine::Impl {
     log.reset();              // commits what is queued; only then is state complete
     if (snapshots && state.last_sequence() > snapshot_sequence) {
       const Result<uint64_t> written = WriteSnapshot();
-      if (!written.ok()) spdlog::error("last snapshot: {}", written.status().ToString());
+      if (!written.ok()) LogError("last snapshot: {}", written.status().ToString());
     }
   }
 
@@ -121,7 +121,7 @@ struct Engine::Impl {
       const Result<uint64_t> written = WriteSnapshot();
       if (!written.ok()) {
         // The log still has everything; try again after as many events once more.
-        spdlog::error("snapshot: {}", written.status().ToString());
+        LogError("snapshot: {}", written.status().ToString());
         snapshot_sequence = state.last_sequence();
       }
       lock.lock();
@@ -199,8 +199,7 @@ Result<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& options) {
     if (restored.ok()) {
       impl->snapshot_sequence = snapshot->sequence;
     } else {  // the log has it all: slower, but right
-      spdlog::error("snapshot {}: {}; replaying the whole log", snapshot->sequence,
-                    restored.ToString());
+      LogError("snapshot {}: {}; replaying the whole log", snapshot->sequence, restored.ToString());
     }
   }
   Impl* raw = impl.get();

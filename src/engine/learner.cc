@@ -78,7 +78,7 @@ Learner::~Learner() {
     if (live.trainer == nullptr) continue;
     live.learned_to = std::max<uint64_t>(live.learned_to, last_sequence_);  // the queue is empty
     if (const Status written = Write(&live); !written.ok()) {
-      spdlog::error("what {} learned is not kept: {}", live.name, written.ToString());
+      LogError("what {} learned is not kept: {}", live.name, written.ToString());
     }
   }
 }
@@ -197,7 +197,7 @@ void Learner::Loop() {
       queued_[static_cast<size_t>(item.feedback.ranker)].fetch_sub(1, std::memory_order_relaxed);
       if (live.trainer == nullptr) continue;
       if (const Status added = live.trainer->Add(item.feedback); !added.ok()) {
-        spdlog::error("{} cannot learn from an example: {}", live.name, added.ToString());
+        LogError("{} cannot learn from an example: {}", live.name, added.ToString());
         continue;
       }
       if (item.feedback.kind == Feedback::Kind::kPositive) {
@@ -217,15 +217,15 @@ bool Learner::Learn(Live* live, int64_t now_ts) {
   const train::LearnReport report = live->trainer->Learn(now_ts, kStepsAtOnce);
   if (report.steps > 0) live->changed = live->dense_changed = true;
   if (report.rolled_back) {
-    spdlog::warn("{} did worse than its shadow and went back to it", live->name);
+    LogWarn("{} did worse than its shadow and went back to it", live->name);
     Restart(live);
   }
   if (const Alarm alarm = live->trainer->alarm(); alarm != live->told) {
     live->told = alarm;
     if (alarm == Alarm::kLabelRate) Restart(live);  // the trainer has gone back to the shadow
     if (alarm != Alarm::kNone) {
-      spdlog::error("{} has stopped learning: {}; what serves stays", live->name,
-                    train::AlarmName(alarm));
+      LogError("{} has stopped learning: {}; what serves stays", live->name,
+               train::AlarmName(alarm));
     }
   }
   const int64_t now_us = NowUs();
@@ -239,7 +239,7 @@ bool Learner::Learn(Live* live, int64_t now_ts) {
   if (now_us - live->written_us >= options_.checkpoint_ms * 1000) {
     live->written_us = now_us;
     if (const Status written = Write(live); !written.ok()) {
-      spdlog::error("what {} learned is not written: {}", live->name, written.ToString());
+      LogError("what {} learned is not written: {}", live->name, written.ToString());
     }
   }
   return due;
@@ -286,8 +286,7 @@ Status Learner::Serve(LiveRanker which, std::string version,
     const Status left = ReadCheckpoint(&live);
     resumed = left.ok();
     if (!left.ok() && left.code() != Code::kNotFound) {
-      spdlog::error("what {} had learned is refused, it begins again: {}", live.name,
-                    left.ToString());
+      LogError("what {} had learned is refused, it begins again: {}", live.name, left.ToString());
     }
   }
   if (!resumed) {
@@ -425,9 +424,8 @@ Status Learner::ReadCheckpoint(Live* live) {
     return Corruption(folder + ": of other features");
   }
   if (!refused.ok()) {
-    spdlog::error(
-        "{} goes on from what it had learned by checkpoint {}, what came after is lost: {}",
-        live->name, increments, refused.ToString());
+    LogError("{} goes on from what it had learned by checkpoint {}, what came after is lost: {}",
+             live->name, increments, refused.ToString());
   }
   live->learned_to = known_to_[static_cast<size_t>(live->which)] = learned_to;
   replay_from_ = std::min(replay_from_, reach_back);

@@ -98,7 +98,7 @@ ModelFiles::Loaded ModelFiles::LoadActive(const std::string& name,
   for (auto version = order.rbegin(); version != order.rend(); ++version) {
     Result<std::shared_ptr<model::Ranker>> ranker = Load(*version, schema);
     if (ranker.ok()) return {*version, std::move(ranker).value()};
-    spdlog::error("model {} is refused: {}", *version, ranker.status().ToString());
+    LogError("model {} is refused: {}", *version, ranker.status().ToString());
   }
   return {};
 }
@@ -123,7 +123,7 @@ ModelRoles ModelFiles::ReadRoles(const std::string& name) const {
       return roles;
     }
   }
-  spdlog::error("{} is damaged: the newest model serves", path);
+  LogError("{} is damaged: the newest model serves", path);
   return {};
 }
 

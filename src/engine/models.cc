@@ -55,8 +55,8 @@ Status Models::Serve(LiveRanker which, const std::string& version,
     if (loaded.ok()) {
       shadow = std::move(loaded).value();
     } else {
-      spdlog::error("shadow {} is refused, {} is judged by itself: {}", other, version,
-                    loaded.status().ToString());
+      LogError("shadow {} is refused, {} is judged by itself: {}", other, version,
+               loaded.status().ToString());
     }
   }
   return learner_->Serve(which, version, ranker, shadow, resume);

@@ -83,9 +83,9 @@ std::vector<text::LintHit> TextTools::Lint(std::string_view text, int64_t now_ms
 void TextTools::RefreshPacks() {
   const Result<bool> read = packs_->Refresh();
   if (!read.ok()) {
-    spdlog::error("compliance packs stay as they were: {}", read.status().ToString());
+    LogError("compliance packs stay as they were: {}", read.status().ToString());
   } else if (read.value()) {
-    spdlog::info("compliance packs: {} rules in force", packs_->current()->rules());
+    LogInfo("compliance packs: {} rules in force", packs_->current()->rules());
   }
 }
 

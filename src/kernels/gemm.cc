@@ -83,7 +83,7 @@ void Gemm(Trans trans_a, Trans trans_b, size_t M, size_t N, size_t K, const floa
                      C + first * c_stride, dim(c_stride));
       if (status == dnnl_success) return;
       // Only an allocation failure inside oneDNN comes here; the plain loop needs no memory.
-      spdlog::warn("dnnl_sgemm: status {}", static_cast<int>(status));
+      LogWarn("dnnl_sgemm: status {}", static_cast<int>(status));
       reference::Gemm(trans_a, trans_b, rows, N, K, a, a_stride, B, b_stride, beta,
                       C + first * c_stride, c_stride);
     });

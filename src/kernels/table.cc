@@ -49,7 +49,7 @@ struct Choice {
       }
       return;
     }
-    spdlog::warn(
+    LogWarn(
         "HEED_SIMD={} is not one of scalar, neon, sse4, avx2, avx512, avx512bf16, amx; using {}",
         name, kNames[static_cast<size_t>(active)]);
   }

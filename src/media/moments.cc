@@ -51,7 +51,7 @@ void MomentBuilder::OnVideo(const VideoFrame& frame) {
   epoch_ = frame.epoch;
   media_us_ = std::max(media_us_, frame.pts_us);
   if (const Status status = picture_.Add(frame, &seen_); !status.ok()) {
-    spdlog::warn("a picture at {} us is not measured: {}", frame.pts_us, status.message());
+    LogWarn("a picture at {} us is not measured: {}", frame.pts_us, status.message());
     return;
   }
   frame_us_ = frame.pts_us;

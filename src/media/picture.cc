@@ -53,7 +53,7 @@ template <typename T, typename Config>
 std::unique_ptr<T> OpenOrAbsent(const char* what, const Config& config) {
   Result<std::unique_ptr<T>> opened = T::Open(config);
   if (opened.ok()) return std::move(opened).value();
-  spdlog::warn("no {} in this broadcast's records: {}", what, opened.status().ToString());
+  LogWarn("no {} in this broadcast's records: {}", what, opened.status().ToString());
   return nullptr;
 }
 

@@ -91,7 +91,7 @@ class StreamConnection final : public Connection {
       }
       if (!aborted_) co_await Close();
     } catch (const std::exception& error) {  // out of memory: this connection's loss
-      spdlog::error("connection lost: {}", error.what());
+      LogError("connection lost: {}", error.what());
     }
     Abort();
   }

@@ -378,7 +378,7 @@ void Dispatcher::RunQueued(QueuedRequest first, const TakeRequest& more) const {
   try {
     route.queue_handler(take);
   } catch (const std::exception& error) {  // the replies it holds answer 500 as they go
-    spdlog::error("{}: {}", route.pattern, error.what());
+    LogError("{}: {}", route.pattern, error.what());
   }
 }
 
@@ -440,11 +440,10 @@ Dispatcher::Wire Dispatcher::Finish(const Request& request, Response response,
   const bool sampled =
       impl_->access_every > 0 && number % static_cast<uint64_t>(impl_->access_every) == 0;
   // The pattern and not the path: what a client puts there may be personal, or break the line.
-  spdlog::log(sampled ? spdlog::level::info : spdlog::level::debug,
-              "access method={} route={} status={} in={} out={} us={} key={} request={}",
-              MethodName(request.method), request.route ? request.route->pattern : "none",
-              response.status, request.body.size(), wire.body.size(), took_us,
-              request.principal.key_id, request.id);
+  Log(sampled ? LogLevel::kInfo : LogLevel::kDebug,
+      "access method={} route={} status={} in={} out={} us={} key={} request={}",
+      MethodName(request.method), request.route ? request.route->pattern : "none", response.status,
+      request.body.size(), wire.body.size(), took_us, request.principal.key_id, request.id);
   return wire;
 }
 

@@ -25,7 +25,7 @@ using namespace heed::server;  // NOLINT(google-build-using-namespace)
 // A whole server but for its sockets, over an engine in a directory that is removed at the end.
 struct World {
   World() {
-    spdlog::set_level(spdlog::level::off);
+    SetLogLevel(LogLevel::kOff);
     std::string pattern = (std::filesystem::temp_directory_path() / "heed_fuzz_XXXXXX").string();
     directory = ::mkdtemp(pattern.data());
     config.engine.directory = directory;

@@ -86,7 +86,7 @@ asio::awaitable<void> HttpServer::Impl::Accept() {
     auto [error] = co_await acceptor->async_accept(socket, kTuple);
     if (state.draining) break;
     if (error) {  // no file descriptors left, or the client went: neither ends the server
-      spdlog::warn("accept: {}", error.message());
+      LogWarn("accept: {}", error.message());
       pause.expires_after(kTick);
       co_await pause.async_wait(kTuple);
       continue;
@@ -182,10 +182,10 @@ void HttpServer::Stop() {
   impl_->ForEachConnection([](Connection& connection) { connection.Drain(); });
   const milliseconds limit(impl_->state.dispatcher.config().shutdown_timeout_ms);
   if (!impl_->WaitUntilClosed(limit)) {
-    spdlog::warn("shutting down: {} connections are cut after {} ms", impl_->state.open.load(),
-                 limit.count());
+    LogWarn("shutting down: {} connections are cut after {} ms", impl_->state.open.load(),
+            limit.count());
     impl_->ForEachConnection([](Connection& connection) { connection.Abort(); });
-    if (!impl_->WaitUntilClosed(kAbortWait)) spdlog::error("connections outlive the server's stop");
+    if (!impl_->WaitUntilClosed(kAbortWait)) LogError("connections outlive the server's stop");
   }
   for (const auto& loop : impl_->loops) {
     asio::post(loop->io->context, [&running = *loop] {

@@ -100,7 +100,7 @@ Response Refuse(const Request& request, const Status& status, std::string member
   const int http_status = HttpStatus(status.code());
   std::string detail = status.message();
   if (http_status == 500 || status.code() == Code::kIo) {  // may name files and internals
-    spdlog::error("request {}: {}", request.id, status.ToString());
+    LogError("request {}: {}", request.id, status.ToString());
     detail = kHidden;
   }
   return ProblemResponse({.status = http_status,

@@ -49,7 +49,7 @@ struct Server::Impl {
     std::unique_lock lock(mutex);
     while (!wake.wait_for(lock, kKeyRefresh, [this] { return stopping; })) {
       const Status refreshed = keys->Refresh();
-      if (!refreshed.ok()) spdlog::error("API keys: {}", refreshed.ToString());
+      if (!refreshed.ok()) LogError("API keys: {}", refreshed.ToString());
     }
   }
 
@@ -78,8 +78,7 @@ Result<std::unique_ptr<Server>> Server::Start(Engine& engine, const Config& conf
                            "server.address");
   }
   if (!IsLoopback(config.server.address) && config.server.tls_certificate.empty()) {
-    spdlog::warn("listening on {} without TLS: API keys travel in the clear",
-                 config.server.address);
+    LogWarn("listening on {} without TLS: API keys travel in the clear", config.server.address);
   }
   auto impl = std::make_unique<Impl>(engine, config, std::move(keys));
   HEED_ASSIGN_OR_RETURN(impl->http, HttpServer::Start(impl->dispatcher, impl->metrics));

@@ -148,7 +148,7 @@ Database::Handles::~Handles() {
     if (family != nullptr) db->DestroyColumnFamilyHandle(family);
   }
   const rocksdb::Status closed = db->Close();
-  if (!closed.ok()) spdlog::warn("closing the database: {}", closed.ToString());
+  if (!closed.ok()) LogWarn("closing the database: {}", closed.ToString());
 }
 
 Status Database::Handles::Write(rocksdb::WriteBatch& batch, bool sync) {
@@ -161,7 +161,7 @@ Status Database::Handles::Write(rocksdb::WriteBatch& batch, bool sync) {
   if (failure_.ok()) {
     failure_ = IoError("a write failed (" + written.ToString() +
                        "); all writes are refused until the database is opened again");
-    spdlog::error("store: {}", failure_.message());
+    LogError("store: {}", failure_.message());
   }
   return failure_;
 }
@@ -202,7 +202,7 @@ Result<std::unique_ptr<Database>> Database::Open(const DatabaseOptions& options)
   handles->ids = opened[2];
   handles->documents = opened[3];
   if (options.accept_damaged_tail) {
-    spdlog::warn("store: opened accepting a damaged end of the write-ahead log");
+    LogWarn("store: opened accepting a damaged end of the write-ahead log");
   }
   HEED_RETURN_IF_ERROR(CheckFormat(*handles));
   return std::unique_ptr<Database>(new Database(std::move(handles)));
@@ -214,7 +214,7 @@ Database::~Database() {
   // With the write-ahead log empty, what rests on disk until the next start is table files only,
   // which are checksummed to the last byte.
   const Status flushed = health().ok() ? Flush() : Status();
-  if (!flushed.ok()) spdlog::warn("store: {}", flushed.ToString());
+  if (!flushed.ok()) LogWarn("store: {}", flushed.ToString());
 }
 
 const std::string& Database::directory() const { return handles_->directory; }

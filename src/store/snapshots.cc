@@ -187,10 +187,10 @@ Result<std::optional<Snapshot>> Snapshots::ReadNewest() const {
       read = Corruption("of another sequence than its name says");
     }
     if (read.ok()) return std::optional<Snapshot>(std::move(read).value());
-    spdlog::error("snapshot {} passed over: {}", name, read.status().ToString());
+    LogError("snapshot {} passed over: {}", name, read.status().ToString());
     if (read.status().code() == Code::kCorruption) {
       const rocksdb::Status renamed = env.RenameFile(path, path + std::string(kDamaged));
-      if (!renamed.ok()) spdlog::error("snapshot {} not renamed: {}", name, renamed.ToString());
+      if (!renamed.ok()) LogError("snapshot {} not renamed: {}", name, renamed.ToString());
     }
   }
   return std::optional<Snapshot>();

@@ -155,7 +155,7 @@ class Run {
     if (best_ != nullptr) state.best = best_->Serialize();
     // A full disk must not end hours of training.
     if (const Status kept = ReplaceFile(checkpoint_.path, EncodeState(state)); !kept.ok()) {
-      spdlog::warn("training goes on without this checkpoint: {}", kept.ToString());
+      LogWarn("training goes on without this checkpoint: {}", kept.ToString());
     }
   }
 
