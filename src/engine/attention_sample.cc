@@ -62,7 +62,7 @@ Result<event::Event> AttentionSampleOf(const MomentReader& reader, const std::st
   sample.a = std::clamp(kept.reading->stay, 0.0, 1.0);
   sample.window_s = config.horizon_s;
   sample.coverage = Coverage(reader, kept.moment);
-  sample.components.emplace(json::serialize(Components(config.modalities, *kept.reading)));
+  sample.components = event::RawJson{json::serialize(Components(config.modalities, *kept.reading))};
   sample.model = std::filesystem::path(reader.name).stem().string();
   sample.scope = event::AttentionScope::kRoom;
   event::Event event;

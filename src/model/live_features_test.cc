@@ -119,7 +119,7 @@ TEST_F(LiveFeaturesTest, TheRoomsAttentionIsReadWhileItIsFresh) {
   EXPECT_TRUE(absent(of_hosts()));
   EXPECT_TRUE(absent(of_products()));
   event::AttentionSample sample{.a = 0.75};
-  sample.components.emplace(R"({"comment_lift":0.5})");
+  sample.components = event::RawJson{R"({"comment_lift":0.5})"};
   Apply(kNow - kAttentionMs - 1, "r1", "heed", event::ActorKind::kEngine, sample);
   EXPECT_TRUE(absent(of_hosts())) << "too old";
   Apply(kNow - kAttentionMs, "r1", "heed", event::ActorKind::kEngine, sample);

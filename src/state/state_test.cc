@@ -398,7 +398,7 @@ TEST_F(StateTest, TheNewestWordOfARoomsAttentionHoldsWhileItIsOnAir) {
   EXPECT_FALSE(Room().live) << "and this is no sign of life";
   Feed(kT + 1, "", StartOf("h"));
   EXPECT_EQ(Room().attention, RoomAttention{});
-  sample.components.emplace(R"({"comment_lift":2.5,"click_lift":-1,"highlight":3})");
+  sample.components = event::RawJson{R"({"comment_lift":2.5,"click_lift":-1,"highlight":3})"};
   Feed(kT + 10, "", sample);
   const RoomAttention said{.ts = kT + 10, .attention = 0.5, .comment_lift = 2.5};
   EXPECT_EQ(Room().attention, said) << "a lift below 0 is none";
@@ -414,7 +414,7 @@ TEST_F(StateTest, TheNewestWordOfARoomsAttentionHoldsWhileItIsOnAir) {
   Feed(kT + 11, "", sample);
   EXPECT_EQ(Room().attention, said);
   sample.a = -0.0;
-  sample.components.emplace("[1]");
+  sample.components = event::RawJson{"[1]"};
   Feed(kT + 12, "", sample);
   EXPECT_EQ(Room().attention, (RoomAttention{.ts = kT + 12}));
   State copy;

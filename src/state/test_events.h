@@ -156,7 +156,7 @@ class RandomEvents {
     event::AttentionSample sample;
     sample.a = static_cast<double>(Below(101)) / 100;
     if (random_.Chance(0.5)) {
-      sample.components.emplace(R"({"comment_lift":)" + std::to_string(Below(4)) + "}");
+      sample.components = event::RawJson{R"({"comment_lift":)" + std::to_string(Below(4)) + "}"};
     }
     if (random_.Chance(0.2)) sample.scope = static_cast<event::AttentionScope>(random_.Below(4));
     return sample;
