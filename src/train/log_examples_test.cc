@@ -132,8 +132,13 @@ TEST_F(LogExamplesTest, NothingLaterReachesTheFeatures) {
     add(0, "host", event::StreamStart{.title = "t", .category = "c", .host_id = "host"});
     for (int i = 0; i < 20; ++i)
       add(i, "u" + std::to_string(i % 4), event::ViewerEnter{.channel = "f"});
+    event::AttentionSample sample{.a = 0.5};
+    sample.components = event::RawJson{R"({"comment_lift":2.0,"click_lift":3.0})"};
+    add(29, "host", sample);
     add(30, "u1", event::RoomImpression{.channel = "feed"});
     if (!with_future) return;
+    sample.a = 0.9;
+    add(31, "host", sample);
     add(31, "u1", event::ViewerEnter{.channel = "feed"});
     for (int i = 0; i < 50; ++i) add(32 + i, "u" + std::to_string(i % 4), event::Like{.count = 3});
     add(500, "u1", event::ViewerLeave{.watch_ms = 400'000});
