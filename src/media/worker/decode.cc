@@ -19,6 +19,7 @@
 #include "media/worker/libav.h"
 #include "media/worker/picture_out.h"
 #include "media/worker/picture_pick.h"
+#include "media/worker/references.h"
 #include "media/worker/sandbox.h"
 #include "media/worker/sound_out.h"
 #include "media/worker/timeline.h"
@@ -41,6 +42,13 @@ int64_t SteadyUs() {
   return std::chrono::duration_cast<std::chrono::microseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
+}
+
+References ReferencesOf(const AVCodecContext& codec) {
+  const NalCodec nal = codec.codec_id == AV_CODEC_ID_H264   ? NalCodec::kH264
+                       : codec.codec_id == AV_CODEC_ID_HEVC ? NalCodec::kHevc
+                                                            : NalCodec::kNone;
+  return {nal, {codec.extradata, static_cast<size_t>(codec.extradata_size)}};
 }
 
 class Decoder {
@@ -128,7 +136,10 @@ class Decoder {
     }
     if (error = avformat_find_stream_info(format, nullptr); error < 0) return Unreadable(error);
     OpenTrack(AVMEDIA_TYPE_AUDIO, &audio_);
-    if (options_.picture) OpenTrack(AVMEDIA_TYPE_VIDEO, &video_);
+    if (options_.picture) {
+      OpenTrack(AVMEDIA_TYPE_VIDEO, &video_);
+      if (video_.codec != nullptr) references_ = ReferencesOf(*video_.codec);
+    }
     if (audio_.index < 0 && video_.index < 0) {
       return InvalidArgument("no sound and no picture of a kind that is decoded here");
     }
@@ -227,15 +238,19 @@ class Decoder {
       if (mode_ == PictureMode::kNone) return {};
       if (video_.wait_for_key && (packet->flags & AV_PKT_FLAG_KEY) == 0) return {};
       video_.wait_for_key = false;
-      // Most pictures are not shown; those that no other refers to, two of three in usual streams, need not be decoded.
-      const bool may_show =
-          packet->pts == AV_NOPTS_VALUE ||
-          pick_.MayWant(
-              timeline_.ToBase(av_rescale_q(packet->pts, video_.time_base, AV_TIME_BASE_Q)), mode_);
-      video_.codec->skip_frame = may_show ? discard_ : std::max(discard_, AVDISCARD_NONREF);
+      video_.codec->skip_frame = MayShow(*packet) ? discard_ : std::max(discard_, AVDISCARD_NONREF);
     }
     if (avcodec_send_packet(track->codec.get(), packet) < 0) return {};  // damaged: the next one
     return Receive(track);
+  }
+
+  // Most pictures are not; those that no other refers to, half of usual streams, need not be decoded then.
+  bool MayShow(const AVPacket& packet) {
+    if (packet.pts == AV_NOPTS_VALUE) return true;
+    const int64_t pts_us =
+        timeline_.ToBase(av_rescale_q(packet.pts, video_.time_base, AV_TIME_BASE_Q));
+    const bool referred_to = references_.Has({packet.data, static_cast<size_t>(packet.size)});
+    return pick_.MayWant(pts_us, referred_to, mode_);
   }
 
   Status FlushDecoders() {
@@ -364,6 +379,7 @@ class Decoder {
   Track audio_, video_;
   Timeline timeline_;
   SoundOut sound_;
+  References references_;
   PicturePick pick_;
   PictureOut picture_;
 
