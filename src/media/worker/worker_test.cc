@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -19,6 +20,7 @@
 #include "media/worker/address_rules.h"
 #include "media/worker/hls.h"
 #include "media/worker/ladder.h"
+#include "media/worker/lag.h"
 #include "media/worker/picture_pick.h"
 #include "media/worker/references.h"
 #include "media/worker/sandbox.h"
@@ -165,11 +167,11 @@ TEST(Ladder, DownUnderLoadAndUpAgain) {
     }
     return ladder.mode();
   };
-  EXPECT_EQ(feed(20, 0.9), PictureMode::kFull);
-  EXPECT_EQ(feed(1.0, 1.2), PictureMode::kTwoASecond);
-  EXPECT_EQ(feed(1.0, 1.2), PictureMode::kReferences);
-  EXPECT_EQ(feed(1.0, 1.2), PictureMode::kKeyPictures);
-  EXPECT_EQ(feed(30, 1.2), PictureMode::kNone);
+  EXPECT_EQ(feed(20, 0.55), PictureMode::kFull);
+  EXPECT_EQ(feed(1.0, 0.7), PictureMode::kTwoASecond);
+  EXPECT_EQ(feed(1.0, 0.7), PictureMode::kReferences);
+  EXPECT_EQ(feed(1.0, 0.7), PictureMode::kKeyPictures);
+  EXPECT_EQ(feed(30, 0.7), PictureMode::kNone);
   EXPECT_EQ(feed(9.9, 0.1), PictureMode::kNone);
   EXPECT_EQ(feed(0.2, 0.1), PictureMode::kKeyPictures);
   EXPECT_EQ(feed(60, 0.1), PictureMode::kFull);
@@ -194,6 +196,40 @@ TEST(Ladder, DoesNotSwing) {
     last = ladder.mode();
   }
   EXPECT_LT(changes, 20);
+}
+
+// Two seconds of media every two seconds, each read in a tenth of that: late, but never for want of work.
+TEST(Lag, WhatComesInBurstsIsNoOverload) {
+  LagMeter meter(0);
+  OverloadLadder ladder;
+  int64_t most_us = 0;
+  for (int64_t burst = 1; burst <= 20; ++burst) {
+    int64_t now = burst * 2 * kS;
+    meter.Wait(now);
+    for (int64_t dts = now - 2 * kS; dts < burst * 2 * kS; dts += 40000, now += 4000) {
+      meter.Take(dts, now);
+      EXPECT_EQ(ladder.Update(meter.own_us(), now), PictureMode::kFull) << dts;
+      if (burst > 2) most_us = std::max(most_us, meter.lag_us());
+    }
+  }
+  EXPECT_GT(most_us, 1700000);
+}
+
+TEST(Lag, WorkThatTakesLongerThanTheMediaIs) {
+  LagMeter meter(0);
+  OverloadLadder ladder;
+  int64_t now = 0;
+  for (int64_t dts = 0; dts < 12 * kS; dts += 40000) {
+    if (now <= dts) {
+      now = dts;
+      meter.Wait(now);
+    }
+    meter.Take(dts, now);
+    EXPECT_LE(std::abs(meter.lag_us() - (now - dts)), 20000) << dts;
+    EXPECT_EQ(meter.own_us(), meter.lag_us());
+    now += ladder.Update(meter.own_us(), now) < PictureMode::kKeyPictures ? 48000 : 1000;
+  }
+  EXPECT_EQ(ladder.mode(), PictureMode::kKeyPictures);
 }
 
 struct Coded {
