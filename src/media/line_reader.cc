@@ -100,6 +100,8 @@ Result<std::unique_ptr<LineReader>> LineReader::Open(const LineReaderConfig& con
   impl->api.SetVariable("debug_file", "/dev/null");
   // Adapting to what was read would make readings depend on each other.
   impl->api.SetVariable("classify_enable_learning", "0");
+  // What it reads badly it would read once more as light on dark; it is always given dark on light.
+  impl->api.SetVariable("invert_threshold", "0");
   return std::unique_ptr<LineReader>(new LineReader(std::move(impl)));
 }
 

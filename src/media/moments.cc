@@ -105,7 +105,9 @@ void MomentBuilder::EmitReady(bool all) {
   for (; !waiting_.empty(); waiting_.pop_front()) {
     const VoiceSecond& voice = waiting_.front();
     const int64_t end_us = (voice.second + 1) * kSecond;
-    const bool complete = !pictures_ || frame_us_ >= end_us || media_us_ >= end_us + kWait;
+    // On the ladder's last steps there is no picture to wait for in most seconds.
+    const bool few = mode_ >= PictureMode::kKeyPictures;
+    const bool complete = !pictures_ || few || frame_us_ >= end_us || media_us_ >= end_us + kWait;
     if (!all && !complete) return;
     if (voice.second < next_) continue;
     EmitTo(voice.second);

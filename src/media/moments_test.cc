@@ -109,5 +109,18 @@ TEST(Moments, SoundWaitsForItsPictures) {
   EXPECT_FALSE(f.moments[3].of(Modality::kPicture).ok);
 }
 
+// Where the decoder gives key pictures alone, most seconds have none.
+TEST(Moments, FewPicturesAreNotWaitedFor) {
+  Fixture f;
+  f.Picture(0);
+  f.Sound(0), f.Sound(kS, 0, 14400);
+  EXPECT_TRUE(f.moments.empty());
+  f.sink.event({.kind = DecoderEvent::Kind::kMode, .mode = PictureMode::kKeyPictures});
+  f.Sound(1900000);
+  ASSERT_EQ(f.moments.size(), 2u);
+  EXPECT_EQ(f.moments[0].frames, 1u);
+  EXPECT_EQ(f.moments[1].frames, 0u);
+}
+
 }  // namespace
 }  // namespace heed::media

@@ -27,7 +27,7 @@ struct PictureConfig {
   std::string ocr_language = "chi_sim+eng";
   double ocr_min_confidence = 60;
   double ocr_every_s = 2;    // lines are looked for so often
-  size_t ocr_max_lines = 6;  // and read, of those, 25 ms each
+  size_t ocr_max_lines = 4;  // and read, of those, 25 ms each
 };
 
 struct PictureSecond {

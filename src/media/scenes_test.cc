@@ -224,6 +224,42 @@ TEST_F(Scenes, AShowIsMeasuredAsItWasDrawn) {
   EXPECT_FALSE(seconds[4].values.Get(Feature::kOcrPrice)) << seconds[4].screen_text;
 }
 
+// As a camera in a hand shows it: some pixels further at every look, with its sensor's noise.
+TEST_F(Scenes, ATagUnderAMovingCameraIsBelieved) {
+  if (PortraitFolder().empty())
+    GTEST_SKIP() << "no portrait: scripts/portrait fetches it, or HEED_PORTRAIT names its folder";
+  const Picture still = Pictures("show.i420")[60];  // a product and its tag
+  PictureConfig config;
+  config.faces = false;
+  PictureExtractor extractor(config);
+  if (!extractor.has_text()) GTEST_SKIP() << "no tesseract-ocr-chi-sim, tesseract-ocr-eng";
+  Random random(2);
+  std::vector<PictureSecond> seconds;
+  int64_t pts_us = 0;
+  for (const auto& [dx, dy] :
+       {std::pair(0, 0), std::pair(3, -2), std::pair(-4, 3), std::pair(5, 1)}) {
+    Picture moved = still;
+    for (int y = 0; y < kHeight; ++y) {
+      for (int x = 0; x < kWidth; ++x) {
+        const int from =
+            std::clamp(y + dy, 0, kHeight - 1) * kWidth + std::clamp(x + dx, 0, kWidth - 1);
+        const double noisy = still.y[static_cast<size_t>(from)] + random.Uniform(-6, 6);
+        moved.y[static_cast<size_t>(y * kWidth + x)] =
+            static_cast<uint8_t>(std::clamp(noisy, 0.0, 255.0));
+      }
+    }
+    ASSERT_TRUE(extractor.Add(moved.At(pts_us), &seconds).ok());
+    pts_us += 2'000'000;
+  }
+  extractor.Finish(&seconds);
+  ASSERT_EQ(seconds.size(), 7u);
+  EXPECT_FALSE(seconds[0].values.Get(Feature::kOcrPrice)) << "read once";
+  for (const size_t at : {size_t{2}, size_t{4}, size_t{6}}) {
+    EXPECT_EQ(seconds[at].values.Get(Feature::kOcrPrice), 99.0f) << at << seconds[at].screen_text;
+    EXPECT_EQ(seconds[at].values.Get(Feature::kOcrStock), 50.0f) << at << seconds[at].screen_text;
+  }
+}
+
 TEST_F(Scenes, APictureOfAnotherSizeIsNoDangerToAFollowedFace) {
   if (PortraitFolder().empty())
     GTEST_SKIP() << "no portrait: scripts/portrait fetches it, or HEED_PORTRAIT names its folder";

@@ -1,5 +1,5 @@
-// What is written on the screen, kept while it stands there: lines are looked for every two seconds, read when
-// they are new or changed, and believed when two readings of two pictures are the same.
+// What is written on the screen, kept while it stands there: lines are looked for every two seconds, followed where a
+// camera moves them, read when they are new or changed, and believed when two readings of two pictures are the same.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct ScreenTextConfig {
   LineReaderConfig reader;
   TextLineConfig lines;
   int64_t every_us = 2'000'000;  // a pass costs up to max_lines * 25 ms
-  size_t max_lines = 6;          // read in one pass; the likeliest, the rest waits
+  size_t max_lines = 4;          // read in one pass; the likeliest, the rest waits
 };
 
 struct ScreenText {
@@ -43,17 +43,22 @@ class ScreenReader {
  private:
   struct Line {
     cv::Rect box;
-    cv::Mat thumb;
+    cv::Mat picture;  // of the box, when it was read
     std::string text;
     float confidence = 0;
     int reads = 0, same = 0;  // `same`: readings alike, one after the other
+
+    bool Has(const cv::Rect& proposal) const;
   };
 
   explicit ScreenReader(const ScreenTextConfig& config) : config_(config) {}
+  static std::optional<cv::Rect> Follow(const Line& line, const cv::Mat& luma);
+  void Read(const cv::Mat& luma, Line* line);
   ScreenText Believed() const;
 
   const ScreenTextConfig config_;
   std::unique_ptr<LineReader> reader_;
+  cv::Size size_;  // of the pictures that lines_ are pixels of
   std::vector<Line> lines_;
   std::optional<int64_t> looked_us_;
   ScreenText now_;

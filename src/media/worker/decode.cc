@@ -16,9 +16,11 @@
 #include "media/wire.h"
 #include "media/worker/fetch.h"
 #include "media/worker/ladder.h"
+#include "media/worker/lag.h"
 #include "media/worker/libav.h"
 #include "media/worker/picture_out.h"
 #include "media/worker/picture_pick.h"
+#include "media/worker/references.h"
 #include "media/worker/sandbox.h"
 #include "media/worker/sound_out.h"
 #include "media/worker/timeline.h"
@@ -41,6 +43,13 @@ int64_t SteadyUs() {
   return std::chrono::duration_cast<std::chrono::microseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
+}
+
+References ReferencesOf(const AVCodecContext& codec) {
+  const NalCodec nal = codec.codec_id == AV_CODEC_ID_H264   ? NalCodec::kH264
+                       : codec.codec_id == AV_CODEC_ID_HEVC ? NalCodec::kHevc
+                                                            : NalCodec::kNone;
+  return {nal, {codec.extradata, static_cast<size_t>(codec.extradata_size)}};
 }
 
 class Decoder {
@@ -83,7 +92,11 @@ class Decoder {
     auto* decoder = static_cast<Decoder*>(self);
     while (true) {
       pollfd waiting{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
-      const int ready = poll(&waiting, 1, 200);
+      int ready = poll(&waiting, 1, 0);
+      if (ready == 0) {
+        ready = poll(&waiting, 1, 200);
+        decoder->lag_.Wait(SteadyUs());
+      }
       if (!decoder->Alive()) return AVERROR_EXIT;
       if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
       const ssize_t n = read(STDIN_FILENO, to, static_cast<size_t>(size));
@@ -128,7 +141,10 @@ class Decoder {
     }
     if (error = avformat_find_stream_info(format, nullptr); error < 0) return Unreadable(error);
     OpenTrack(AVMEDIA_TYPE_AUDIO, &audio_);
-    if (options_.picture) OpenTrack(AVMEDIA_TYPE_VIDEO, &video_);
+    if (options_.picture) {
+      OpenTrack(AVMEDIA_TYPE_VIDEO, &video_);
+      if (video_.codec != nullptr) references_ = ReferencesOf(*video_.codec);
+    }
     if (audio_.index < 0 && video_.index < 0) {
       return InvalidArgument("no sound and no picture of a kind that is decoded here");
     }
@@ -217,36 +233,47 @@ class Decoder {
         case Timeline::Verdict::kJump:
           HEED_RETURN_IF_ERROR(FlushDecoders());
           pick_.Restart();
-          best_us_ = INT64_MAX;
+          lag_.Restart();
           break;
         case Timeline::Verdict::kKeep: break;
       }
       timeline_ = next;
+      MeasureLag(timeline_.ToBase(dts_us));
     }
     if (track == &video_) {
       if (mode_ == PictureMode::kNone) return {};
-      if (video_.wait_for_key && (packet->flags & AV_PKT_FLAG_KEY) == 0) return {};
+      const bool keys_only = video_.wait_for_key || mode_ == PictureMode::kKeyPictures;
+      if (keys_only && (packet->flags & AV_PKT_FLAG_KEY) == 0) return {};
       video_.wait_for_key = false;
-      // Most pictures are not shown; those that no other refers to, two of three in usual streams, need not be decoded.
-      const bool may_show =
-          packet->pts == AV_NOPTS_VALUE ||
-          pick_.MayWant(
-              timeline_.ToBase(av_rescale_q(packet->pts, video_.time_base, AV_TIME_BASE_Q)), mode_);
-      video_.codec->skip_frame = may_show ? discard_ : std::max(discard_, AVDISCARD_NONREF);
+      video_.codec->skip_frame = MayShow(*packet) ? discard_ : std::max(discard_, AVDISCARD_NONREF);
     }
     if (avcodec_send_packet(track->codec.get(), packet) < 0) return {};  // damaged: the next one
-    return Receive(track);
+    HEED_RETURN_IF_ERROR(Receive(track));
+    // The codec would keep a key picture back until others came.
+    return track == &video_ && mode_ == PictureMode::kKeyPictures ? Flush(track) : Status();
+  }
+
+  // Most pictures are not; those that no other refers to, half of usual streams, need not be decoded then.
+  bool MayShow(const AVPacket& packet) {
+    if (packet.pts == AV_NOPTS_VALUE) return true;
+    const int64_t pts_us =
+        timeline_.ToBase(av_rescale_q(packet.pts, video_.time_base, AV_TIME_BASE_Q));
+    const bool referred_to = references_.Has({packet.data, static_cast<size_t>(packet.size)});
+    return pick_.MayWant(pts_us, referred_to, mode_);
   }
 
   Status FlushDecoders() {
     for (Track* track : {&audio_, &video_}) {
-      if (track->codec == nullptr) continue;
-      if (avcodec_send_packet(track->codec.get(), nullptr) >= 0) {
-        HEED_RETURN_IF_ERROR(Receive(track));
-      }
-      avcodec_flush_buffers(track->codec.get());
+      if (track->codec != nullptr) HEED_RETURN_IF_ERROR(Flush(track));
     }
     return sound_.Drain();
+  }
+
+  Status Flush(Track* track) {
+    Status status;
+    if (avcodec_send_packet(track->codec.get(), nullptr) >= 0) status = Receive(track);
+    avcodec_flush_buffers(track->codec.get());
+    return status;
   }
 
   Status Receive(Track* track) {
@@ -257,7 +284,6 @@ class Decoder {
         const int64_t pts_us =
             timeline_.ToBase(av_rescale_q(stamp, track->time_base, AV_TIME_BASE_Q));
         if (pts_us >= options_.from_us) {
-          MeasureLag(pts_us);
           status = track == &audio_ ? sound_.Take(*frame_, pts_us) : ShowPicture(pts_us);
         }
       }
@@ -292,20 +318,15 @@ class Decoder {
 
   // --- lag
 
-  void MeasureLag(int64_t pts_us) {
+  void MeasureLag(int64_t dts_us) {
     if (!options_.live) return;
     const int64_t now = SteadyUs();
-    // The smallest distance seen is the transport's own delay. It may grow by 1 ms a second, so that
-    // a sender's slow clock is not taken for lag.
-    if (best_us_ != INT64_MAX) best_us_ += (now - measured_us_) / 1000;
-    measured_us_ = now;
-    best_us_ = std::min(best_us_, now - pts_us);
-    lag_us_ = now - pts_us - best_us_;
+    lag_.Take(dts_us, now);
     if (video_.codec == nullptr) return;
-    const PictureMode wanted = ladder_.Update(lag_us_, now);
+    const PictureMode wanted = ladder_.Update(lag_.own_us(), now);
     if (wanted == mode_) return;
     const bool decodes_less = wanted >= PictureMode::kReferences;
-    if (mode_ == PictureMode::kNone) {
+    if (mode_ >= PictureMode::kKeyPictures) {
       avcodec_flush_buffers(video_.codec.get());
       video_.wait_for_key = true;
     }
@@ -345,7 +366,7 @@ class Decoder {
   Status Send(MessageHeader header, std::span<const std::span<const uint8_t>> parts) {
     header.epoch = timeline_.epoch();
     header.mode = mode_;
-    header.lag_us = lag_us_;
+    header.lag_us = lag_.lag_us();
     Status status = writer_.Write(header, parts);
     gone_ = gone_ || !status.ok();
     sent_us_ = SteadyUs();
@@ -364,13 +385,14 @@ class Decoder {
   Track audio_, video_;
   Timeline timeline_;
   SoundOut sound_;
+  References references_;
   PicturePick pick_;
   PictureOut picture_;
 
+  LagMeter lag_{SteadyUs()};
   OverloadLadder ladder_;
   PictureMode mode_ = PictureMode::kFull;
   AVDiscard discard_ = AVDISCARD_DEFAULT;  // of the mode
-  int64_t best_us_ = INT64_MAX, measured_us_ = 0, lag_us_ = 0;
 };
 
 }  // namespace

@@ -6,7 +6,8 @@ namespace heed::media {
 namespace {
 
 constexpr int64_t kSecond = 1000000;
-constexpr int64_t kMuch = kSecond;  // lag
+// Lag. A record comes 0.7 s after its second at best: later than this it would be more than 1.5 s late.
+constexpr int64_t kMuch = 6 * kSecond / 10;
 constexpr int64_t kLittle = 3 * kSecond / 10;
 constexpr int64_t kLeastPatience = 10 * kSecond, kMostPatience = 160 * kSecond;
 

@@ -7,11 +7,11 @@
 
 namespace heed::media {
 
-// Steps down after a second of lag that does not shrink, up after ten seconds without. A step up that
+// Steps down, once a second, while there is more than 0.6 s of lag that does not shrink, up after ten seconds without. A step up that
 // was soon taken back is tried later each time, so that a machine at its limit does not swing.
 class OverloadLadder {
  public:
-  // lag_us: how far behind the best the stream has been; now_us: any steady clock.
+  // lag_us: LagMeter::own_us; now_us: any steady clock.
   PictureMode Update(int64_t lag_us, int64_t now_us);
   PictureMode mode() const { return mode_; }
 

@@ -6,16 +6,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <map>
+#include <utility>
+#include <vector>
 
 #include "base/random.h"
 #include "media/worker/address_rules.h"
 #include "media/worker/hls.h"
 #include "media/worker/ladder.h"
+#include "media/worker/lag.h"
 #include "media/worker/picture_pick.h"
+#include "media/worker/references.h"
 #include "media/worker/sandbox.h"
 #include "media/worker/timeline.h"
 
@@ -160,11 +167,11 @@ TEST(Ladder, DownUnderLoadAndUpAgain) {
     }
     return ladder.mode();
   };
-  EXPECT_EQ(feed(20, 0.9), PictureMode::kFull);
-  EXPECT_EQ(feed(1.0, 1.2), PictureMode::kTwoASecond);
-  EXPECT_EQ(feed(1.0, 1.2), PictureMode::kReferences);
-  EXPECT_EQ(feed(1.0, 1.2), PictureMode::kKeyPictures);
-  EXPECT_EQ(feed(30, 1.2), PictureMode::kNone);
+  EXPECT_EQ(feed(20, 0.55), PictureMode::kFull);
+  EXPECT_EQ(feed(1.0, 0.7), PictureMode::kTwoASecond);
+  EXPECT_EQ(feed(1.0, 0.7), PictureMode::kReferences);
+  EXPECT_EQ(feed(1.0, 0.7), PictureMode::kKeyPictures);
+  EXPECT_EQ(feed(30, 0.7), PictureMode::kNone);
   EXPECT_EQ(feed(9.9, 0.1), PictureMode::kNone);
   EXPECT_EQ(feed(0.2, 0.1), PictureMode::kKeyPictures);
   EXPECT_EQ(feed(60, 0.1), PictureMode::kFull);
@@ -191,35 +198,190 @@ TEST(Ladder, DoesNotSwing) {
   EXPECT_LT(changes, 20);
 }
 
-// Groups of four as encoders order them: the last, the middle, the two between, of which none refers to another. What is
-// not decoded is not missed, whatever the distance from picture to picture.
-TEST(PicturePick, WhatWillNotBeWantedIsKnownBeforeItIsDecoded) {
+// Two seconds of media every two seconds, each read in a tenth of that: late, but never for want of work.
+TEST(Lag, WhatComesInBurstsIsNoOverload) {
+  LagMeter meter(0);
+  OverloadLadder ladder;
+  int64_t most_us = 0;
+  for (int64_t burst = 1; burst <= 20; ++burst) {
+    int64_t now = burst * 2 * kS;
+    meter.Wait(now);
+    for (int64_t dts = now - 2 * kS; dts < burst * 2 * kS; dts += 40000, now += 4000) {
+      meter.Take(dts, now);
+      EXPECT_EQ(ladder.Update(meter.own_us(), now), PictureMode::kFull) << dts;
+      if (burst > 2) most_us = std::max(most_us, meter.lag_us());
+    }
+  }
+  EXPECT_GT(most_us, 1700000);
+}
+
+TEST(Lag, WorkThatTakesLongerThanTheMediaIs) {
+  LagMeter meter(0);
+  OverloadLadder ladder;
+  int64_t now = 0;
+  for (int64_t dts = 0; dts < 12 * kS; dts += 40000) {
+    if (now <= dts) {
+      now = dts;
+      meter.Wait(now);
+    }
+    meter.Take(dts, now);
+    EXPECT_LE(std::abs(meter.lag_us() - (now - dts)), 20000) << dts;
+    EXPECT_EQ(meter.own_us(), meter.lag_us());
+    now += ladder.Update(meter.own_us(), now) < PictureMode::kKeyPictures ? 48000 : 1000;
+  }
+  EXPECT_EQ(ladder.mode(), PictureMode::kKeyPictures);
+}
+
+struct Coded {
+  int64_t pts_us = 0;
+  bool referred_to = false;
+};
+
+// In decoding order, groups of up to four as encoders order them: the last, the middle, what lies between.
+std::vector<Coded> Groups(Random* random, int64_t frame_us, uint64_t spread_us, bool middle) {
+  std::vector<Coded> out;
+  int64_t now_us = -500000;
+  for (int group = 0; group < 200; ++group) {
+    std::vector<int64_t> shown_us(middle ? 4 : 1 + random->Below(4));
+    for (int64_t& pts_us : shown_us) {
+      pts_us = now_us;
+      now_us += frame_us + static_cast<int64_t>(random->Below(spread_us));
+    }
+    out.push_back({shown_us.back(), true});
+    if (middle) out.push_back({shown_us[1], true});
+    for (size_t at = 0; at + 1 < shown_us.size(); ++at) {
+      if (!middle || at != 1) out.push_back({shown_us[at], false});
+    }
+  }
+  return out;
+}
+
+// The pictures looked at, as a decoder would give them that leaves out what it may.
+std::vector<int64_t> LookedAt(const std::vector<Coded>& coded, PictureMode mode, size_t* decoded) {
+  PicturePick pick;
+  std::vector<int64_t> waiting, out;
+  const auto show = [&](size_t kept_back) {
+    std::sort(waiting.begin(), waiting.end());
+    for (; waiting.size() > kept_back; waiting.erase(waiting.begin())) {
+      if (pick.Wants(waiting.front(), mode)) out.push_back(waiting.front());
+    }
+  };
+  *decoded = 0;
+  for (const Coded& picture : coded) {
+    if (pick.MayWant(picture.pts_us, picture.referred_to, mode) || picture.referred_to) {
+      waiting.push_back(picture.pts_us);
+      ++*decoded;
+    }
+    show(4);
+  }
+  show(0);
+  return out;
+}
+
+TEST(PicturePick, EveryStretchHasOnePictureWhichOthersReferToWhereThereIsOne) {
   Random random(5);
-  size_t pictures = 0, left_out = 0;
-  for (const uint64_t spread_us : {uint64_t{1}, uint64_t{60000}}) {
-    PicturePick all, some;
-    int64_t now_us = -500000;
-    for (int group = 0; group < 200; ++group) {
-      std::array<int64_t, 4> shown_us{};
-      for (int64_t& pts_us : shown_us) {
-        pts_us = now_us;
-        now_us += 33333 + static_cast<int64_t>(random.Below(spread_us));
-      }
-      std::array<bool, 4> decoded{};
-      for (const size_t at : {size_t{3}, size_t{1}, size_t{0}, size_t{2}}) {
-        const bool referred_to = at == 3 || at == 1;
-        decoded[at] = some.MayWant(shown_us[at], PictureMode::kFull) || referred_to;
-      }
-      for (size_t at = 0; at < 4; ++at) {
-        const bool wanted = all.Wants(shown_us[at], PictureMode::kFull);
-        const bool got = decoded[at] && some.Wants(shown_us[at], PictureMode::kFull);
-        EXPECT_EQ(wanted, got) << shown_us[at];
-        ++pictures;
-        left_out += decoded[at] ? 0 : 1;
+  for (const int64_t frame_us : {16667, 20000, 33333, 40000, 100000, 300000}) {
+    for (const uint64_t spread_us : {uint64_t{1}, uint64_t{30000}}) {
+      for (const bool middle : {false, true}) {
+        for (const auto& [mode, apart_us] :
+             {std::pair(PictureMode::kFull, 200000), std::pair(PictureMode::kTwoASecond, 500000)}) {
+          const std::vector<Coded> coded = Groups(&random, frame_us, spread_us, middle);
+          const auto stretch = [apart = apart_us](int64_t pts_us) {
+            return (pts_us + 1000000000) / apart;
+          };
+          std::map<int64_t, Coded> expected;  // by stretch
+          for (const Coded& picture : coded) {
+            const auto [at, first] = expected.try_emplace(stretch(picture.pts_us), picture);
+            const bool better = picture.referred_to == at->second.referred_to
+                                    ? picture.pts_us < at->second.pts_us
+                                    : picture.referred_to;
+            if (!first && better) {
+              at->second = picture;
+            }
+          }
+          size_t decoded = 0;
+          const std::vector<int64_t> looked_at = LookedAt(coded, mode, &decoded);
+          ASSERT_EQ(looked_at.size(), expected.size());
+          for (const int64_t pts_us : looked_at) {
+            EXPECT_EQ(pts_us, expected.at(stretch(pts_us)).pts_us);
+          }
+          size_t needed = 0;
+          for (const Coded& picture : coded) needed += picture.referred_to ? 1 : 0;
+          for (const auto& [at, picture] : expected) needed += picture.referred_to ? 0 : 1;
+          EXPECT_EQ(decoded, needed);
+        }
       }
     }
   }
-  EXPECT_GT(left_out, pictures / 4);
+}
+
+TEST(PicturePick, WithoutTheOtherKindItIsTheFirst) {
+  PicturePick pick;
+  size_t looked_at = 0;
+  for (int64_t pts_us = 0; pts_us < 20 * kS; pts_us += 40000) {
+    const bool first = pts_us % 200000 == 0;
+    EXPECT_EQ(pick.MayWant(pts_us, true, PictureMode::kFull), first) << pts_us;
+    EXPECT_EQ(pick.Wants(pts_us, PictureMode::kFull), first) << pts_us;
+    looked_at += first ? 1 : 0;
+  }
+  EXPECT_EQ(looked_at, 100u);
+}
+
+TEST(PicturePick, WhereTheChosenOneIsDamagedTheNextWillDo) {
+  PicturePick pick;
+  EXPECT_TRUE(pick.MayWant(0, true, PictureMode::kFull));
+  EXPECT_TRUE(pick.Wants(0, PictureMode::kFull));
+  EXPECT_TRUE(pick.MayWant(300000, true, PictureMode::kFull));
+  EXPECT_TRUE(pick.MayWant(233333, true, PictureMode::kFull));
+  EXPECT_FALSE(pick.MayWant(200000, false, PictureMode::kFull));
+  EXPECT_FALSE(pick.Wants(200000, PictureMode::kFull));
+  EXPECT_TRUE(pick.Wants(300000, PictureMode::kFull));  // 233333 never came
+  EXPECT_FALSE(pick.Wants(333333, PictureMode::kFull));
+  // Another step of the ladder, a jump: what was chosen before is forgotten.
+  EXPECT_TRUE(pick.Wants(500000, PictureMode::kTwoASecond));
+  EXPECT_TRUE(pick.MayWant(1100000, true, PictureMode::kTwoASecond));
+  pick.Restart();
+  EXPECT_TRUE(pick.Wants(1000000, PictureMode::kTwoASecond));
+}
+
+TEST(References, OfPacketsInBothForms) {
+  const std::vector<uint8_t> avcc = {1, 100, 0, 31, 0xff, 0xe1}, none;
+  const References h264(NalCodec::kH264, avcc), h264_stream(NalCodec::kH264, none);
+  // Settings and remarks come first: SEI (6), delimiter (9).
+  EXPECT_FALSE(h264.Has(std::vector<uint8_t>{0, 0, 0, 2, 6, 1, 0, 0, 0, 3, 0x01, 9, 9}));
+  EXPECT_TRUE(h264.Has(std::vector<uint8_t>{0, 0, 0, 2, 6, 1, 0, 0, 0, 3, 0x41, 9, 9}));
+  EXPECT_TRUE(h264.Has(std::vector<uint8_t>{0, 0, 0, 1, 0x65}));
+  EXPECT_FALSE(h264_stream.Has(std::vector<uint8_t>{0, 0, 0, 1, 9, 0xf0, 0, 0, 1, 0x01, 9}));
+  EXPECT_TRUE(h264_stream.Has(std::vector<uint8_t>{0, 0, 0, 1, 9, 0xf0, 0, 0, 1, 0x21, 9}));
+
+  std::vector<uint8_t> hvcc(23);
+  hvcc[0] = 1, hvcc[21] = 0xfd;  // lengths of two bytes
+  const References hevc(NalCodec::kHevc, hvcc), hevc_stream(NalCodec::kHevc, none);
+  for (int type = 0; type < 32; ++type) {
+    const auto first = static_cast<uint8_t>(type << 1);
+    const bool referred_to = type >= 16 || type % 2 == 1;
+    EXPECT_EQ(hevc.Has(std::vector<uint8_t>{0, 3, 78, 1, 0, 0, 3, first, 1, 0}), referred_to);
+    EXPECT_EQ(hevc_stream.Has(std::vector<uint8_t>{0, 0, 1, first, 1, 0}), referred_to);
+  }
+  EXPECT_TRUE(References().Has(std::vector<uint8_t>{0, 0, 1, 1}));
+}
+
+// Whatever the bytes: an answer, and no byte beyond them (the sanitizers would tell).
+TEST(References, OfAnyBytes) {
+  Random random(9);
+  for (int i = 0; i < 20000; ++i) {
+    std::vector<uint8_t> head(random.Below(30)), packet(random.Below(24));
+    for (uint8_t& byte : head) byte = static_cast<uint8_t>(random.Below(4));
+    for (uint8_t& byte : packet)
+      byte = static_cast<uint8_t>(random.Below(random.Below(2) ? 3 : 256));
+    for (const NalCodec codec : {NalCodec::kNone, NalCodec::kH264, NalCodec::kHevc}) {
+      const References references(codec, head);
+      const bool says = references.Has(packet);
+      if (packet.empty() || codec == NalCodec::kNone) {
+        EXPECT_TRUE(says);
+      }
+    }
+  }
 }
 
 TEST(Timeline, CommonStartForBothStreams) {
