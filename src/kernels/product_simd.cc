@@ -435,8 +435,7 @@ void MatrixProductFp32(const float* a, size_t a_stride, size_t M, const Panels& 
   unit.release();
 }
 
-// Sums of a transposed times a panel: a's numbers of one k lie side by side.
-template <size_t rows>
+template <size_t rows>  // a transposed: its numbers of one k lie side by side
 HWY_INLINE void AddAdjacent(const float* HWY_RESTRICT a, size_t k_step, size_t K,
                             const float* HWY_RESTRICT panel, Sums<rows, kWide>& sums) {
   for (size_t k = 0; k < K; ++k, a += k_step) {
@@ -452,8 +451,7 @@ HWY_INLINE void AddAdjacent(const float* HWY_RESTRICT a, size_t k_step, size_t K
   }
 }
 
-// One of the two steps is 1 and known when compiled, or the addresses of 12 rows would not fit the
-// integer registers.
+// One of the two steps is 1 and known when compiled, or 12 rows' addresses would not fit the registers.
 template <size_t rows, bool rows_adjacent>
 HWY_NOINLINE void LanesTile(const float* HWY_RESTRICT a, size_t step, size_t K,
                             const float* HWY_RESTRICT panel, float* HWY_RESTRICT out) {
@@ -494,7 +492,6 @@ void LanesFp32(const float* a, size_t row_step, size_t k_step, size_t M, size_t 
   });
 }
 
-// The sums begin with the addends, so that they cost a load and no addition of their own.
 template <size_t rows>
 HWY_NOINLINE void LayerTile(const float* HWY_RESTRICT a, size_t k_step, size_t K,
                             const float* HWY_RESTRICT panel, const LanesEpilogue& end, size_t m,
