@@ -33,6 +33,7 @@ struct Options {
   train::RequestPlan plan;
   uint32_t k = 10;
   double exact = 0;  // coverage of the exact mode's bound; 0: without
+  bool fp32_tables = false;
   bool json = false;
 };
 
@@ -131,10 +132,11 @@ void PrintJson(const std::string& name, const Options& options, const Line& line
       fmt::format(
           R"({{"name":"{}","precision":"{}","split":"{}","setting":"{}","rows":{},)"
           R"("requests":{},"candidates":{:.1f},"top":{},"block_bytes":{},"shared_bytes":{},)"
-          R"("item_row_bytes":{},"token_row_bytes":{},"tasks":[{}]{}}})",
+          R"("item_row_bytes":{},"token_row_bytes":{},"table_bytes":{},"tasks":[{}]{}}})",
           name, PrecisionName(line.precision), options.split, options.setting, line.report.rows,
           line.report.requests, line.report.candidates, line.report.k, line.bytes.blocks,
-          line.bytes.shared, line.bytes.item_row, line.bytes.token_row, tasks, exact)
+          line.bytes.shared, line.bytes.item_row, line.bytes.token_row, line.bytes.tables, tasks,
+          exact)
           .c_str());
 }
 
@@ -164,14 +166,15 @@ void PrintTable(const Options& options, const std::vector<Line>& lines) {
   }
   std::printf(
       "\n| precision | blocks' weights | weights used once a request or item | row of an item | "
-      "of a token |\n|---|---|---|---|---|\n");
+      "of a token | embedding tables |\n|---|---|---|---|---|---|\n");
   for (const Line& line : lines) {
-    std::printf("| %s | %.1f KiB | %.1f KiB | %llu B | %llu B |\n",
+    std::printf("| %s | %.1f KiB | %.1f KiB | %llu B | %llu B | %.1f KiB |\n",
                 std::string(PrecisionName(line.precision)).c_str(),
                 static_cast<double>(line.bytes.blocks) / 1024,
                 static_cast<double>(line.bytes.shared) / 1024,
                 static_cast<unsigned long long>(line.bytes.item_row),
-                static_cast<unsigned long long>(line.bytes.token_row));
+                static_cast<unsigned long long>(line.bytes.token_row),
+                static_cast<double>(line.bytes.tables) / 1024);
   }
 }
 
@@ -218,8 +221,11 @@ Result<std::vector<Line>> Measure(const Options& options, std::string* name) {
   std::vector<Line> lines;
   for (const std::string& precision : options.precisions) {
     const infer::CompileOptions compile{.precision = kPrecisions.at(precision)};
+    // As it serves: calibrated on the trained tables, then reading its own in its precision.
+    const std::shared_ptr<model::Ranker> served = ranker->CopyToServe();
     HEED_ASSIGN_OR_RETURN(const auto compiled,
-                          infer::CompiledRanker::Compile(ranker, compile, calibration));
+                          infer::CompiledRanker::Compile(served, compile, calibration));
+    if (!options.fp32_tables) served->StoreTables(compile.precision);
     HEED_ASSIGN_OR_RETURN(
         train::AgreementReport report,
         Compare(*data, *ranker, train::ScorerOf(*ranker), ScorerOf(*compiled), wanted));
@@ -285,6 +291,8 @@ void AddQuantize(CLI::App& app, int* exit_code) {
           "--exact", options->exact,
           "Also the exact mode, whose bound holds this share of calibration's errors; 1: all")
       ->check(CLI::Range(0.5, 1.0));
+  command->add_flag("--fp32-tables", options->fp32_tables,
+                    "Leave the embedding tables in fp32, to tell what they cost from the rest");
   command->add_option("--seed", options->plan.seed, "Of the draw")->capture_default_str();
   command->add_flag("--json", options->json, "One JSON object a precision");
   command->callback([options, exit_code] { *exit_code = Quantize(*options); });

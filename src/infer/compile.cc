@@ -182,6 +182,7 @@ CompiledRanker::Footprint CompiledRanker::footprint() const {
     out.shared += sequence.event.weights().bytes() + sequence.extra.weights().bytes();
     out.token_row += sequence.kept_width * sizeof(float);
   }
+  for (const nn::EmbeddingTable& table : impl_->net.tables) out.tables += table.bytes();
   for (const Impl::Block& block : impl_->blocks) {
     out.shared += block.request.weights().bytes();
     for (const Layer& layer : block.layers) out.blocks += layer.weights().bytes();

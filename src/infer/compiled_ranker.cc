@@ -152,9 +152,9 @@ void CompiledRanker::Impl::Request(const Batch& batch, size_t r, Call* call, Are
     const nn::EmbeddingTable& table = net.tables[layout.request_fields[f].table];
     uint32_t row = 0;
     table.Rows(&batch.request_keys[r * fields + f], 1, 1, &row, 1);
-    std::copy_n(table.Row(row), d, call->x + layout.request_fields[f].column);
+    table.Gather(&row, 1, 0, {call->x + layout.request_fields[f].column, 1, d, d});
     if (net.config.wide) {
-      for (size_t t = 0; t < T; ++t) wide[t] += table.Row(row)[d + t];
+      for (size_t t = 0; t < T; ++t) wide[t] += table.Tail(row)[t];
     }
   }
   Numerics(batch, model::Side::kRequest, r, call->x + layout.request_numerics_column);
@@ -220,7 +220,7 @@ void CompiledRanker::Impl::ItemRowsOf(const Key* keys, const uint32_t* which, si
     for (size_t i = 0; wide != nullptr && i < n; ++i) {
       uint32_t row = 0;
       table.Rows(keys + i * fields + f, 1, 1, &row, 1);
-      for (size_t t = 0; t < T; ++t) wide[i * T + t] += table.Row(row)[d + t];
+      for (size_t t = 0; t < T; ++t) wide[i * T + t] += table.Tail(row)[t];
     }
   }
   size_t stride = width;

@@ -72,6 +72,7 @@ class CompiledRanker {
     uint64_t shared = 0;     // weights used once a request or once an item, in fp32
     uint64_t item_row = 0;   // of one cached item
     uint64_t token_row = 0;  // of one cached token, all histories together
+    uint64_t tables = 0;     // of the ranker's embedding tables
   };
   Footprint footprint() const;
 

@@ -21,6 +21,8 @@ LiveModel::LiveModel(ModelHandle* handle, const model::Ranker& trained,
   for (Replica& replica : replicas_) {
     replica.ranker = trained.CopyToServe();
     replica.model = ServingModel::Make(version, replica.ranker, precision);
+    // What it serves in: fp32 where int8 is not to be had.
+    replica.ranker->StoreTables(replica.model->compiled->options().precision);
   }
   handle_->Publish(std::exchange(replicas_[serving_].model, nullptr));
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "model/batch_for_test.h"
+#include "model/ranker_net.h"
 #include "nn/loss.h"
 
 namespace heed::infer {
@@ -120,8 +121,9 @@ TEST_F(LiveModelTest, Int8KeepsItsRanges) {
   LiveModel live(&handle_, *trained_, kernels::Precision::kInt8, "1+0");
   Train(3);  // empties the trained one's
   live.Publish(*trained_, TakeChangedRows(), /*dense=*/true, "1+5");
-  std::shared_ptr<model::Ranker> now = trained_->Copy();
-  now->SetActivationRanges(ranges.value());
+  trained_->SetActivationRanges(ranges.value());
+  const std::shared_ptr<model::Ranker> now = trained_->CopyToServe();
+  now->StoreTables(kernels::Precision::kInt8);
   const auto fresh = CompiledRanker::Compile(now, {.precision = kernels::Precision::kInt8});
   ASSERT_TRUE(fresh.ok()) << fresh.status().ToString();
   const Batch batch = Draw(20, false);
@@ -130,6 +132,54 @@ TEST_F(LiveModelTest, Int8KeepsItsRanges) {
   ASSERT_TRUE(fresh.value()->Score(batch, &arena, wanted).ok());
   ASSERT_EQ(handle_.Get()->compiled->options().precision, kernels::Precision::kInt8);
   EXPECT_EQ(Served(*handle_.Get(), batch), wanted);
+}
+
+// A model in low precision holds its tables in it, and what training changes arrives rounded.
+TEST_F(LiveModelTest, TablesFollowInTheModelsPrecision) {
+  const std::vector<float> ranges =
+      CompiledRanker::MeasureRanges(std::shared_ptr(trained_->Copy()), {Draw(20, false)}).value();
+  for (const auto& [precision, near] : {std::pair{kernels::Precision::kFp32, 1e-7f},
+                                        {kernels::Precision::kBf16, 2e-2f},
+                                        {kernels::Precision::kInt8, 6e-2f}}) {
+    trained_->SetActivationRanges(ranges);  // training empties them
+    LiveModel live(&handle_, *trained_, precision, "1");
+    ASSERT_EQ(handle_.Get()->compiled->options().precision, precision);
+    (void)TakeChangedRows();
+    const Batch batch = Draw(40, false);
+    for (int round = 0; round < 4; ++round) {
+      const std::vector<float> before = Served(*handle_.Get(), batch);
+      keys_ += 3;
+      Train(6);
+      live.Publish(*trained_, TakeChangedRows(), /*dense=*/true, std::to_string(round));
+      // What is rounded row by row as it changes is what is rounded whole.
+      trained_->SetActivationRanges(ranges);
+      const std::shared_ptr<model::Ranker> whole = trained_->CopyToServe();
+      whole->StoreTables(precision);
+      const auto fresh = CompiledRanker::Compile(whole, {.precision = precision});
+      ASSERT_TRUE(fresh.ok()) << fresh.status().ToString();
+      std::vector<float> wanted(before.size());
+      Arena arena;
+      ASSERT_TRUE(fresh.value()->Score(batch, &arena, wanted).ok());
+      EXPECT_TRUE(Near(Served(*handle_.Get(), batch), wanted)) << kernels::PrecisionName(precision);
+      EXPECT_FALSE(Near(before, wanted)) << "too little was learned to see that it arrives";
+      // As explanations read it: the ranker itself.
+      model::Scores scores;
+      ASSERT_TRUE(handle_.Get()->ranker->Forward(batch, true, &scores).ok());
+      const std::vector<float> plain = Expected(batch);
+      for (size_t i = 0; i < plain.size(); ++i) {
+        EXPECT_NEAR(scores.probabilities[i], plain[i], near) << kernels::PrecisionName(precision);
+      }
+    }
+    const std::unique_ptr<model::Ranker> plain = trained_->CopyToServe();
+    for (size_t t = 0; t < plain->net().tables.size(); ++t) {
+      const nn::EmbeddingTable& table = handle_.Get()->ranker->net().tables[t];
+      const bool low = precision != kernels::Precision::kFp32;
+      EXPECT_EQ(table.precision(), precision);
+      EXPECT_EQ(table.values().empty(), low);
+      EXPECT_TRUE(low ? table.bytes() < plain->net().tables[t].bytes()
+                      : table.bytes() == plain->net().tables[t].bytes());
+    }
+  }
 }
 
 // Whatever a request reads is one published version, whole.

@@ -14,18 +14,56 @@ using kernels::Products;
 
 size_t RoundUp(size_t n, size_t step) { return (n + step - 1) / step * step; }
 
-// Tokens that pass the unit together: what lies between its layers stays in the first cache. The last
+// int8: tokens that pass the unit together: what lies between its layers stays in the first cache. The last
 // ones join the block before, if they are less than half of one.
-constexpr size_t kTokenBlock = 24, kTokenBlockInt8 = 96;
-constexpr size_t BlockOf(size_t left, size_t block) {
-  return left < block + block / 2 ? left : block;
+constexpr size_t kTokenBlock = 96;
+constexpr size_t BlockOf(size_t left) {
+  return left < kTokenBlock + kTokenBlock / 2 ? left : kTokenBlock;
 }
+
+// fp32: candidates that a token's own matrix is made for at once, in panels.
+constexpr size_t kPanelsTogether = 3;
+
+// A layer whose outputs are computed for 32 candidates side by side, and its bend, by output.
+struct LanesLayer {
+  size_t K = 0, N = 0;
+  LineVector<float> weights;                             // [K, N]
+  LineVector<float> bias, slope;                         // [N]; no slope: Dice
+  LineVector<float> dice_slope, dice_scale, dice_shift;  // [N, 32], all of a row alike
+
+  explicit LanesLayer(const PlainLayer& plain)
+      : K(plain.K),
+        N(plain.N),
+        weights(plain.weights.begin(), plain.weights.end()),
+        bias(plain.bias.begin(), plain.bias.end()) {
+    if (plain.bend != nn::ActivationKind::kDice) {
+      slope.assign(plain.slope.begin(), plain.slope.end());
+      slope.resize(N, 0.0f);  // ReLU's
+      return;
+    }
+    for (size_t n = 0; n < N; ++n) {
+      dice_slope.insert(dice_slope.end(), kPanel, plain.slope[n]);
+      dice_scale.insert(dice_scale.end(), kPanel, plain.dice_scale[n]);
+      dice_shift.insert(dice_shift.end(), kPanel, plain.dice_shift[n]);
+    }
+  }
+  size_t bytes() const { return (weights.size() + bias.size()) * sizeof(float); }
+  const float* Slope(size_t n) const { return slope.empty() ? nullptr : slope.data() + n; }
+  void Dice(float* x) const {  // [N, 32], where Slope has nothing
+    for (size_t at = 0; at < dice_slope.size(); at += kPanel) {
+      ActiveProducts().dice(x + at, kPanel, 1, kPanel, dice_slope.data() + at,
+                            dice_scale.data() + at, dice_shift.data() + at);
+    }
+  }
+};
 
 // DIN's activation unit with its first layer factored (nn/activation_unit.h): of
 //   k (Wk - Wd + diag(q) Wp) + q (Wq + Wd) + b
 // the token's share is computed once a request, the candidate's lies in its item row, and the rest is a
-// product of the tokens with the candidate's own matrix diag(q) Wp. Nothing of size L x candidates is
-// laid out but the scores.
+// product of k and q with Wp. In fp32 it is taken as q times the token's own matrix diag(k) Wp, for 32 candidates side
+// by side: no column is padded, no number is summed across a vector, and sums begin with the shares. In int8 it is
+// k times the candidate's matrix diag(q) Wp, whose quads of k lie as the instruction wants them. Nothing of size
+// L x candidates is laid out but the scores.
 class UnitPool final : public Pool {
  public:
   UnitPool(const nn::ActivationUnit& unit, size_t I, const std::vector<size_t>& query_rows,
@@ -78,7 +116,11 @@ class UnitPool final : public Pool {
     PlainLayer bend = first;
     bend.K = 1;
     bend.weights.resize(A);
-    bend_ = Layer(bend, Precision::kFp32);
+    if (int8_) {
+      bend_ = Layer(bend, Precision::kFp32);
+    } else {
+      lanes_.emplace_back(bend);
+    }
     largest_.assign(product_.padded_K(), 0.0f);
     for (size_t k = 0; k < Dt; ++k) {
       for (size_t n = 0; n < A; ++n) {
@@ -87,11 +129,14 @@ class UnitPool final : public Pool {
     }
     for (size_t i = 0; i + 1 < unit.layers.size(); ++i) {
       const nn::Linear& linear = unit.layers[i];
-      const bool rectified = shape_.activation == nn::ActivationKind::kRelu;
-      Quantised inputs;
-      if (int8_) inputs = Quantise((*ranges)[i].largest, rectified);
-      layers_.emplace_back(PlainLayer::Of(linear, 0, linear.inputs(), nullptr, &unit.bends[i + 1]),
-                           int8_ ? Precision::kInt8 : Precision::kFp32, inputs);
+      const PlainLayer plain =
+          PlainLayer::Of(linear, 0, linear.inputs(), nullptr, &unit.bends[i + 1]);
+      if (int8_) {
+        const bool rectified = shape_.activation == nn::ActivationKind::kRelu;
+        layers_.emplace_back(plain, Precision::kInt8, Quantise((*ranges)[i].largest, rectified));
+      } else {
+        lanes_.emplace_back(plain);
+      }
     }
     const nn::Linear& last = unit.layers.back();
     score_.assign(RoundUp(last.inputs(), 16), 0.0f);
@@ -108,10 +153,11 @@ class UnitPool final : public Pool {
   const PlainLayer& token() const override { return token_; }
   size_t out_width() const override { return shape_.token_width; }
   size_t heads() const override { return 1; }
-  size_t seen() const override { return layers_.size(); }
+  size_t seen() const override { return int8_ ? layers_.size() : lanes_.size() - 1; }
   size_t bytes() const override {
     size_t sum = product_.bytes();
     for (const Layer& layer : layers_) sum += layer.weights().bytes();
+    for (const LanesLayer& layer : lanes_) sum += layer.bytes();
     return sum;
   }
 
@@ -140,39 +186,66 @@ class UnitPool final : public Pool {
               size_t stride, Arena* arena) const override {
     const Products& p = ActiveProducts();
     const size_t L = history.L, Dt = shape_.token_width;
-    float* scores = arena->Take<float>(std::max<size_t>(L, 1) * kPanel);
+    const size_t of_panel = std::max<size_t>(L, 1) * kPanel;
+    float* scores = arena->Take<float>(kPanelsTogether * of_panel);
     float* pooled = arena->Take<float>(Dt * kPanel);
-    Scratch scratch = TakeScratch(arena);
+    Scratch scratch{};
+    LanesScratch lanes_scratch{};
+    if (int8_) {
+      scratch = TakeScratch(arena);
+    } else {
+      lanes_scratch = TakeLanesScratch(arena);
+    }
     alignas(64) float inverse[kPanel], weight[kPanel];
-    for (size_t first = 0; first < n; first += kPanel) {
-      const size_t lanes = std::min(kPanel, n - first);
-      if (lanes < kPanel) std::fill_n(scores, L * kPanel, 0.0f);
-      for (size_t i = 0; i < lanes; ++i) {
-        ReadItem(items.From(first + i, 0), &scratch);
-        if (int8_) {
-          ScoreInt8(history, scratch, scores + i, arena);
-        } else {
-          ScoreFp32(history, scratch, scores + i, arena);
-        }
-      }
-      if (shape_.softmax) {
-        // The last bias of the unit moves the tokens' scores against the null slot's.
-        p.softmax_lanes(scores, L, history.bias, null_score_ - score_bias_, inverse, weight,
-                        nullptr);
+    for (size_t first = 0; first < n; first += kPanelsTogether * kPanel) {
+      const size_t together = std::min(kPanelsTogether * kPanel, n - first);
+      if (int8_) {
+        ScoreInt8(history, items.From(first, 0), together, scores, &scratch, arena);
       } else {
-        SumLanes(scores, L, weight);
-        std::fill_n(inverse, kPanel, 1.0f);
+        ScoreFp32(history, items.From(first, 0), together, scores, &lanes_scratch);
       }
-      p.lanes_fp32(history.rows, 1, history.stride, Dt, L, scores, pooled);
-      p.from_lanes(pooled, inverse, lanes, Dt, out + first * stride, stride);
-      for (size_t i = 0; i < lanes; ++i) evidence[(first + i) * stride] = weight[i];
+      for (size_t at = 0; at < together; at += kPanel) {
+        float* own = scores + at / kPanel * of_panel;
+        const size_t lanes = std::min(kPanel, together - at);
+        if (shape_.softmax) {
+          // The last bias of the unit moves the tokens' scores against the null slot's.
+          p.softmax_lanes(own, L, history.bias, null_score_ - score_bias_, inverse, weight,
+                          nullptr);
+        } else {
+          SumLanes(own, L, weight);
+          std::fill_n(inverse, kPanel, 1.0f);
+        }
+        p.lanes_fp32(history.rows, 1, history.stride, Dt, L, own, pooled);
+        p.from_lanes(pooled, inverse, lanes, Dt, out + (first + at) * stride, stride);
+        for (size_t i = 0; i < lanes; ++i) evidence[(first + at + i) * stride] = weight[i];
+      }
     }
   }
 
  private:
-  // Of one candidate, reused by the next.
+  // fp32: of some panels of candidates, reused by the next.
+  struct LanesScratch {
+    float *q, *base;   // [panels][Dt, 32] and [padded A, 32]
+    float* rows;       // [32, item columns]: items of bf16 as floats
+    float* own;        // of one token: diag(k) Wp
+    float* hidden[2];  // of one token and panel: [widest, 32]
+  };
+
+  LanesScratch TakeLanesScratch(Arena* arena) const {
+    size_t widest = padded_A_;
+    for (const LanesLayer& layer : lanes_) widest = std::max(widest, layer.N);
+    LanesScratch s{};
+    s.q = arena->Take<float>(kPanelsTogether * shape_.token_width * kPanel);
+    s.base = arena->Take<float>(kPanelsTogether * padded_A_ * kPanel);
+    s.rows = arena->Take<float>(kPanel * (base_column_ + padded_A_));
+    s.own = arena->Take<float>(shape_.token_width * padded_A_);
+    for (float*& hidden : s.hidden) hidden = arena->Take<float>(widest * kPanel);
+    return s;
+  }
+
+  // int8: of one candidate, reused by the next.
   struct Scratch {
-    float *q, *base, *own, *sums, *scale, *shift, *hidden[2];
+    float *q, *base, *sums, *scale, *shift, *hidden;
     int8_t* own_int8;
     uint8_t* hidden_u8[2];
   };
@@ -187,13 +260,10 @@ class UnitPool final : public Pool {
     s.sums = arena->Take<float>(padded_A_);
     s.scale = arena->Take<float>(padded_A_);
     s.shift = arena->Take<float>(padded_A_);
-    s.own = arena->Take<float>(product_.padded_K() * padded_A_);
     s.own_int8 = arena->Take<int8_t>(product_.padded_K() * padded_A_);
-    const size_t most = (int8_ ? kTokenBlockInt8 : kTokenBlock) * 3 / 2;
-    for (int i = 0; i < 2; ++i) {
-      s.hidden[i] = arena->Take<float>(most * widest);
-      s.hidden_u8[i] = arena->Take<uint8_t>(most * widest);
-    }
+    const size_t most = kTokenBlock * 3 / 2;
+    s.hidden = arena->Take<float>(most * widest);
+    for (uint8_t*& hidden : s.hidden_u8) hidden = arena->Take<uint8_t>(most * widest);
     return s;
   }
 
@@ -208,50 +278,85 @@ class UnitPool final : public Pool {
     }
   }
 
-  void Bend(float* x, size_t M) const {
+  void Bend(float* x, size_t M) const {  // int8
     if (const float* slope = bend_.slope(); bend_.dice()) {
       ActiveProducts().dice(x, padded_A_, M, padded_A_, slope, bend_.dice_scale(),
                             bend_.dice_shift());
     }
   }
 
-  // Scores of all tokens for the candidate in `s`, into a lane: scores[l * 32].
-  void ScoreFp32(const History& history, const Scratch& s, float* scores, Arena* arena) const {
+  // Scores of all tokens for n candidates, of at most kPanelsTogether panels: scores[panel][l][32].
+  void ScoreFp32(const History& history, const ItemRows& items, size_t n, float* scores,
+                 LanesScratch* s) const {
     const Products& p = ActiveProducts();
-    const size_t Dt = shape_.token_width;
-    p.scale_panels(product_.panels(), s.q, s.own);
-    const kernels::Panels own{reinterpret_cast<const uint8_t*>(s.own), Dt, padded_A_};
-    for (size_t l = 0, M = 0; l < history.L; l += M) {
-      M = BlockOf(history.L - l, kTokenBlock);
-      p.fp32(history.rows + l * history.stride, history.stride, M, own,
-             {.bias = s.base,
-              .add = history.extra + l * history.stride,
-              .add_stride = history.stride,
-              .relu = bend_.rectifies(),
-              .slope = bend_.dice() ? nullptr : bend_.slope(),
-              .fp32 = s.hidden[0],
-              .stride = padded_A_});
-      Bend(s.hidden[0], M);
-      Finish(history, s, M, scores + l * kPanel, arena);
+    const size_t Dt = shape_.token_width, A = lanes_[0].N, panels = (n + kPanel - 1) / kPanel;
+    for (size_t panel = 0; panel < panels; ++panel) {
+      ReadItems(items.From(panel * kPanel, 0), std::min(kPanel, n - panel * kPanel), panel, s);
+    }
+    for (size_t l = 0; l < history.L; ++l) {
+      p.scale_panels(product_.panels(), history.rows + l * history.stride, s->own);
+      for (size_t panel = 0; panel < panels; ++panel) {
+        const float* q = s->q + panel * Dt * kPanel;
+        const float* base = s->base + panel * padded_A_ * kPanel;
+        for (size_t first = 0; first < A; first += kPanel) {  // columns of Wp, panel by panel
+          p.lanes_layer(s->own + first * Dt, std::min(kPanel, padded_A_ - first),
+                        std::min(kPanel, A - first), Dt, q,
+                        {.bias = history.extra + l * history.stride + first,
+                         .start = base + first * kPanel,
+                         .slope = lanes_[0].Slope(first)},
+                        s->hidden[0] + first * kPanel);
+        }
+        lanes_[0].Dice(s->hidden[0]);
+        const size_t lanes = std::min(kPanel, n - panel * kPanel);
+        Finish(history, lanes, s, scores + (panel * history.L + l) * kPanel);
+      }
     }
   }
 
-  // The layers after the first, and the score.
-  void Finish(const History& history, const Scratch& s, size_t M, float* scores,
-              Arena* arena) const {
+  // Items side by side, zeros in lanes without one.
+  void ReadItems(const ItemRows& items, size_t lanes, size_t panel, LanesScratch* s) const {
     const Products& p = ActiveProducts();
-    size_t stride = padded_A_, at = 0;
-    for (size_t i = 0; i < layers_.size(); ++i) {
-      if (history.seen != nullptr) {
-        (*history.seen)[i].See(s.hidden[at], M, layers_[i].K(), stride);
+    const size_t Dt = shape_.token_width, columns = base_column_ + padded_A_;
+    const float* rows = items.fp32;
+    size_t stride = items.stride;
+    if (rows == nullptr) {
+      for (size_t i = 0; i < lanes; ++i) {
+        p.from_bf16(items.bf16 + i * items.stride, columns, s->rows + i * columns);
       }
-      layers_[i].Run({s.hidden[at], stride}, M, {.out = {s.hidden[1 - at], layers_[i].padded_N()}},
-                     arena);
-      at = 1 - at;
-      stride = layers_[i].padded_N();
+      rows = s->rows;
+      stride = columns;
     }
-    p.row_dots(s.hidden[at], stride, M, score_.size(), score_.data(), scores, kPanel);
-    AddSumBias(scores, M);
+    const auto to_lanes = [&](size_t column, size_t width, float* out) {
+      p.to_lanes(reinterpret_cast<const uint32_t*>(rows + column), stride, lanes, width,
+                 reinterpret_cast<uint32_t*>(out));
+    };
+    to_lanes(0, Dt, s->q + panel * Dt * kPanel);
+    to_lanes(base_column_, padded_A_, s->base + panel * padded_A_ * kPanel);
+  }
+
+  // The layers after the first, and the scores of one token.
+  void Finish(const History& history, size_t lanes, LanesScratch* s, float* scores) const {
+    const Products& p = ActiveProducts();
+    size_t at = 0;
+    for (size_t i = 1; i < lanes_.size(); ++i) {
+      const LanesLayer& layer = lanes_[i];
+      if (history.seen != nullptr) See(s->hidden[at], lanes, &(*history.seen)[i - 1]);
+      p.lanes_layer(layer.weights.data(), layer.N, layer.N, layer.K, s->hidden[at],
+                    {.bias = layer.bias.data(), .slope = layer.Slope(0)}, s->hidden[1 - at]);
+      layer.Dice(s->hidden[1 - at]);
+      at = 1 - at;
+    }
+    p.lanes_fp32(score_.data(), 0, 1, 1, lanes_.back().N, s->hidden[at], scores);
+    if (shape_.softmax) return;
+    for (size_t i = 0; i < kPanel; ++i) scores[i] += score_bias_;
+  }
+
+  static void See(const float* x, size_t lanes, Range* range) {
+    for (size_t k = 0; k < range->largest.size(); ++k) {
+      for (size_t i = 0; i < lanes; ++i) {
+        range->largest[k] = std::max(range->largest[k], std::abs(x[k * kPanel + i]));
+      }
+    }
   }
 
   // In a sum the last bias counts as it is; in a softmax it only moves the null slot.
@@ -260,6 +365,17 @@ class UnitPool final : public Pool {
     for (size_t m = 0; m < M; ++m) scores[m * kPanel] += score_bias_;
   }
 
+  void ScoreInt8(const History& history, const ItemRows& items, size_t n, float* scores, Scratch* s,
+                 Arena* arena) const {
+    const size_t of_panel = std::max<size_t>(history.L, 1) * kPanel;
+    if (n % kPanel != 0) std::fill_n(scores + n / kPanel * of_panel, of_panel, 0.0f);
+    for (size_t i = 0; i < n; ++i) {
+      ReadItem(items.From(i, 0), s);
+      ScoreInt8(history, *s, scores + i / kPanel * of_panel + i % kPanel, arena);
+    }
+  }
+
+  // Scores of all tokens for the candidate in `s`, into a lane: scores[l * 32].
   void ScoreInt8(const History& history, const Scratch& s, float* scores, Arena* arena) const {
     const Products& p = ActiveProducts();
     const size_t K = product_.padded_K(), Dt = shape_.token_width;
@@ -274,7 +390,7 @@ class UnitPool final : public Pool {
     }
     const kernels::Panels own{reinterpret_cast<const uint8_t*>(s.own_int8), K, padded_A_};
     for (size_t l = 0, M = 0; l < history.L; l += M) {
-      M = BlockOf(history.L - l, kTokenBlockInt8);
+      M = BlockOf(history.L - l);
       kernels::Epilogue end{.scale = s.scale,
                             .bias = s.shift,
                             .add = history.extra + l * history.stride,
@@ -288,18 +404,18 @@ class UnitPool final : public Pool {
         end.u8_scale = layers_[0].input_scale();
         end.u8_zero = layers_[0].inputs().zero;
       } else {
-        end.fp32 = s.hidden[0];
+        end.fp32 = s.hidden;
       }
       p.int8(history.tokens_u8 + l * K, K, M, own, end);
       if (!direct) {
-        Bend(s.hidden[0], M);
+        Bend(s.hidden, M);
         if (layers_.empty()) {
-          p.row_dots(s.hidden[0], padded_A_, M, score_.size(), score_.data(), scores + l * kPanel,
+          p.row_dots(s.hidden, padded_A_, M, score_.size(), score_.data(), scores + l * kPanel,
                      kPanel);
           AddSumBias(scores + l * kPanel, M);
           continue;
         }
-        p.to_u8(s.hidden[0], padded_A_, M, layers_[0].K(), layers_[0].input_scale(),
+        p.to_u8(s.hidden, padded_A_, M, layers_[0].K(), layers_[0].input_scale(),
                 layers_[0].inputs().zero, s.hidden_u8[0], padded_A_);
       }
       FinishInt8(s, M, scores + l * kPanel, arena);
@@ -312,7 +428,7 @@ class UnitPool final : public Pool {
       const Rows in{s.hidden_u8[at], stride};
       stride = layers_[i].padded_N();
       if (i + 1 == layers_.size()) {
-        layers_[i].Run(in, M, {.out = {s.hidden[0], stride}}, arena);
+        layers_[i].Run(in, M, {.out = {s.hidden, stride}}, arena);
       } else {
         layers_[i].Run(in, M,
                        {.out = {s.hidden_u8[1 - at], stride},
@@ -322,7 +438,7 @@ class UnitPool final : public Pool {
       }
       at = 1 - at;
     }
-    ActiveProducts().row_dots(s.hidden[0], stride, M, score_.size(), score_.data(), scores, kPanel);
+    ActiveProducts().row_dots(s.hidden, stride, M, score_.size(), score_.data(), scores, kPanel);
     AddSumBias(scores, M);
   }
 
@@ -339,8 +455,10 @@ class UnitPool final : public Pool {
   size_t base_column_ = 0, padded_A_ = 0;  // of an item row; A to 16
   PackedMatrix product_;                   // Wp, K padded to 4 for int8
   std::vector<float> largest_;             // of Wp's rows
-  Layer bend_;
-  std::vector<Layer> layers_;
+  std::vector<LanesLayer>
+      lanes_;                  // fp32: the bend of the first (its weights are not read), the others
+  Layer bend_;                 // int8: of the first
+  std::vector<Layer> layers_;  // int8: the others
   LineVector<float> score_;
   float score_bias_ = 0.0f, decay_ = 0.0f;
   float null_score_ = -std::numeric_limits<float>::infinity();

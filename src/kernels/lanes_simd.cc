@@ -381,6 +381,17 @@ void ManyFromBf16(const Bf16* x, size_t n, float* out) {
   for (; i < n; ++i) out[i] = FromBf16(x[i]);
 }
 
+void ManyFromInt8(const int8_t* x, size_t n, float scale, float* out) {
+  const hn::Rebind<int8_t, decltype(kTag)> signed_bytes;
+  const V factor = hn::Set(kTag, scale);
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const VI wide = hn::PromoteTo(kIntTag, hn::LoadU(signed_bytes, x + i));
+    hn::StoreU(hn::Mul(hn::ConvertTo(kTag, wide), factor), kTag, out + i);
+  }
+  for (; i < n; ++i) out[i] = static_cast<float>(x[i]) * scale;
+}
+
 float Top(const float* x, size_t n) {
   V tops = hn::Zero(kTag);
   size_t i = 0;
@@ -403,6 +414,7 @@ void FillElementwise(Products& products) {
   products.to_u8 = ManyToU8;
   products.to_bf16 = ManyToBf16;
   products.from_bf16 = ManyFromBf16;
+  products.from_int8 = ManyFromInt8;
   products.top = Top;
 }
 

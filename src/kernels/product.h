@@ -99,6 +99,13 @@ struct Epilogue {
   float u8_zero = 0.0f;
 };
 
+// What happens to a layer's sums of 32 lanes on their way out, by row.
+struct LanesEpilogue {
+  const float* bias = nullptr;   // [M]
+  const float* start = nullptr;  // [M, 32], added, too; may be null
+  const float* slope = nullptr;  // [M]: y = y < 0 ? slope[m] y : y; null: as it is
+};
+
 // The left operand's element is float, Bf16 or uint8_t as the matrix's precision says; its rows are
 // `a_stride` elements apart and hold padded K of them (what meets the padding must be finite).
 struct Products {
@@ -111,6 +118,10 @@ struct Products {
   // out [M, 32] = a panel, with panel [K, 32] and element (m, k) of a at a[m * row_step + k * k_step].
   void (*lanes_fp32)(const float* a, size_t row_step, size_t k_step, size_t M, size_t K,
                      const float* panel, float* out);
+  // A layer of 32 candidates side by side: out [M, 32] = the transpose of a, [K, M] with rows k_step apart, times
+  // a panel [K, 32], and the epilogue.
+  void (*lanes_layer)(const float* a, size_t k_step, size_t M, size_t K, const float* panel,
+                      const LanesEpilogue& end, float* out);
   // The same of pairs: panel [K / 2][32][2], element (m, k) at a[m * row_step + k], K even.
   void (*lanes_bf16)(const Bf16* a, size_t row_step, size_t M, size_t K, const Bf16* panel,
                      float* out);
@@ -146,6 +157,7 @@ struct Products {
                 float zero, uint8_t* out, size_t out_stride);
   void (*to_bf16)(const float* x, size_t n, Bf16* out);
   void (*from_bf16)(const Bf16* x, size_t n, float* out);
+  void (*from_int8)(const int8_t* x, size_t n, float scale, float* out);  // x[i] * scale
   // max |x[i]|
   float (*top)(const float* x, size_t n);
 };

@@ -71,6 +71,18 @@ void LanesFp32(const float* a, size_t row_step, size_t k_step, size_t M, size_t 
     }
   }
 }
+void LanesLayer(const float* a, size_t k_step, size_t M, size_t K, const float* panel,
+                const LanesEpilogue& end, float* out) {
+  LanesFp32(a, 1, k_step, M, K, panel, out);
+  for (size_t m = 0; m < M; ++m) {
+    for (size_t i = 0; i < kPanel; ++i) {
+      float& y = out[m * kPanel + i];
+      y += end.bias[m];
+      if (end.start != nullptr) y += end.start[m * kPanel + i];
+      if (end.slope != nullptr && y < 0.0f) y *= end.slope[m];
+    }
+  }
+}
 
 void LanesBf16(const Bf16* a, size_t row_step, size_t M, size_t K, const Bf16* panel, float* out) {
   for (size_t m = 0; m < M; ++m) {
@@ -172,6 +184,9 @@ void ManyToBf16(const float* x, size_t n, Bf16* out) {
 void ManyFromBf16(const Bf16* x, size_t n, float* out) {
   for (size_t i = 0; i < n; ++i) out[i] = FromBf16(x[i]);
 }
+void ManyFromInt8(const int8_t* x, size_t n, float scale, float* out) {
+  for (size_t i = 0; i < n; ++i) out[i] = static_cast<float>(x[i]) * scale;
+}
 
 float Top(const float* x, size_t n) {
   float top = 0.0f;
@@ -186,6 +201,7 @@ void Fill(Products& products) {
   products.bf16 = ProductBf16;
   products.int8 = ProductInt8;
   products.lanes_fp32 = LanesFp32;
+  products.lanes_layer = LanesLayer;
   products.lanes_bf16 = LanesBf16;
   products.to_lanes = ToLanes;
   products.from_lanes = FromLanes;
@@ -197,6 +213,7 @@ void Fill(Products& products) {
   products.to_u8 = ManyToU8;
   products.to_bf16 = ManyToBf16;
   products.from_bf16 = ManyFromBf16;
+  products.from_int8 = ManyFromInt8;
   products.top = Top;
 }
 

@@ -435,25 +435,30 @@ void MatrixProductFp32(const float* a, size_t a_stride, size_t M, const Panels& 
   unit.release();
 }
 
-// One of the two steps is 1 and known when compiled, or the addresses of 12 rows would not fit the
-// integer registers.
+template <size_t rows>  // a transposed: its numbers of one k lie side by side
+HWY_INLINE void AddAdjacent(const float* HWY_RESTRICT a, size_t k_step, size_t K,
+                            const float* HWY_RESTRICT panel, Sums<rows, kWide>& sums) {
+  for (size_t k = 0; k < K; ++k, a += k_step) {
+    V b[kWide];
+    HEED_UNROLL
+    for (size_t j = 0; j < kWide; ++j) b[j] = Load(panel + (k * kWide + j) * kLanes);
+    HEED_UNROLL
+    for (size_t i = 0; i < rows; ++i) {
+      const V x = hn::Set(kTag, a[i]);
+      HEED_UNROLL
+      for (size_t j = 0; j < kWide; ++j) sums.at[i][j] = hn::MulAdd(x, b[j], sums.at[i][j]);
+    }
+  }
+}
+
+// One of the two steps is 1 and known when compiled, or 12 rows' addresses would not fit the registers.
 template <size_t rows, bool rows_adjacent>
 HWY_NOINLINE void LanesTile(const float* HWY_RESTRICT a, size_t step, size_t K,
                             const float* HWY_RESTRICT panel, float* HWY_RESTRICT out) {
   Sums<rows, kWide> sums;
   Clear(sums);
   if constexpr (rows_adjacent) {
-    for (size_t k = 0; k < K; ++k, a += step) {
-      V b[kWide];
-      HEED_UNROLL
-      for (size_t j = 0; j < kWide; ++j) b[j] = Load(panel + (k * kWide + j) * kLanes);
-      HEED_UNROLL
-      for (size_t i = 0; i < rows; ++i) {
-        const V x = hn::Set(kTag, a[i]);
-        HEED_UNROLL
-        for (size_t j = 0; j < kWide; ++j) sums.at[i][j] = hn::MulAdd(x, b[j], sums.at[i][j]);
-      }
-    }
+    AddAdjacent(a, step, K, panel, sums);
   } else {
     AddProducts<rows, kWide>(a, step, K, panel, sums);
   }
@@ -485,6 +490,33 @@ void LanesFp32(const float* a, size_t row_step, size_t k_step, size_t M, size_t 
   EachTile(M, [&](auto rows, size_t m) HWY_ATTR {
     LanesRows<rows()>(a + m * row_step, row_step, k_step, K, panel, out + m * kPanel);
   });
+}
+
+template <size_t rows>
+HWY_NOINLINE void LayerTile(const float* HWY_RESTRICT a, size_t k_step, size_t K,
+                            const float* HWY_RESTRICT panel, const LanesEpilogue& end, size_t m,
+                            float* HWY_RESTRICT out) {
+  Sums<rows, kWide> sums;
+  EachSum(sums, [&](size_t i, size_t j, V) HWY_ATTR {
+    const V bias = hn::Set(kTag, end.bias[m + i]);
+    return end.start == nullptr ? bias : hn::Add(bias, Load(end.start + (m + i) * kPanel + j));
+  });
+  AddAdjacent(a + m, k_step, K, panel, sums);
+  if (end.slope != nullptr) {
+    EachSum(sums, [&](size_t i, size_t, V y)
+                      HWY_ATTR { return TimesWhereNegative(y, hn::Set(kTag, end.slope[m + i])); });
+  }
+  StoreTile(sums, out + m * kPanel);
+}
+
+void LanesLayer(const float* a, size_t k_step, size_t M, size_t K, const float* panel,
+                const LanesEpilogue& end, float* out) {
+  size_t m = 0;
+  if constexpr (kRows == 12) {
+    for (; m + 8 <= M; m += 8) LayerTile<8>(a, k_step, K, panel, end, m, out);
+  }
+  EachTile(M - m, [&](auto rows, size_t i)
+                      HWY_ATTR { LayerTile<rows()>(a, k_step, K, panel, end, m + i, out); });
 }
 
 void PlainLanesBf16(const Bf16* a, size_t row_step, size_t M, size_t K, const Bf16* panel,
@@ -527,6 +559,7 @@ void MatrixLanesBf16(const Bf16* a, size_t row_step, size_t M, size_t K, const B
 void FillProducts(Products& products, Level level) {
   products.fp32 = ProductFp32;
   products.lanes_fp32 = LanesFp32;
+  products.lanes_layer = LanesLayer;
   products.bf16 = PlainProductBf16;
   products.int8 = PlainProductInt8;
   products.lanes_bf16 = PlainLanesBf16;

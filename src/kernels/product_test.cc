@@ -361,6 +361,39 @@ TEST_P(ProductLevels, SoftmaxDownTheLanes) {
   }
 }
 
+TEST_P(ProductLevels, LayersOfLanes) {
+  for (const size_t M : {1, 3, 8, 12, 16, 29, 40}) {
+    for (const size_t K : {1, 7, 64}) {
+      const size_t k_step = M + 3;
+      const auto a = Numbers(random, K * k_step, 1.0), panel = Numbers(random, K * kPanel, 1.0);
+      const auto bias = Numbers(random, M, 1.0), start = Numbers(random, M * kPanel, 1.0);
+      const auto slope = Numbers(random, M, 1.0);
+      for (const bool starts : {false, true}) {
+        for (const bool bends : {false, true}) {
+          std::vector<float> got(M * kPanel, 9.0f);
+          const LanesEpilogue end{.bias = bias.data(),
+                                  .start = starts ? start.data() : nullptr,
+                                  .slope = bends ? slope.data() : nullptr};
+          products.lanes_layer(a.data(), k_step, M, K, panel.data(), end, got.data());
+          for (size_t m = 0; m < M; ++m) {
+            for (size_t i = 0; i < kPanel; ++i) {
+              double sum = static_cast<double>(bias[m]);
+              if (starts) sum += static_cast<double>(start[m * kPanel + i]);
+              for (size_t k = 0; k < K; ++k) {
+                sum += static_cast<double>(a[k * k_step + m]) *
+                       static_cast<double>(panel[k * kPanel + i]);
+              }
+              if (bends && sum < 0) sum *= static_cast<double>(slope[m]);
+              ASSERT_NEAR(got[m * kPanel + i], sum, 1e-5 * static_cast<double>(K))
+                  << M << " " << K << " " << m << " " << i;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_P(ProductLevels, Roundings) {
   for (size_t n = 0; n < 70; ++n) {
     const auto x = Numbers(random, n, 3.0);
@@ -372,6 +405,12 @@ TEST_P(ProductLevels, Roundings) {
     plain.from_bf16(want.data(), n, back.data());
     products.from_bf16(want.data(), n, back2.data());
     ASSERT_EQ(back, back2);
+    std::vector<int8_t> bytes(n);
+    for (size_t i = 0; i < n; ++i) bytes[i] = static_cast<int8_t>(random.Below(256));
+    plain.from_int8(bytes.data(), n, 0.37f, back.data());
+    products.from_int8(bytes.data(), n, 0.37f, back2.data());
+    ASSERT_EQ(back, back2);
+    for (size_t i = 0; i < n; ++i) ASSERT_EQ(back[i], static_cast<float>(bytes[i]) * 0.37f);
     std::vector<uint8_t> u8(n), u8_2(n);
     const auto scale = Numbers(random, n, 40.0);
     plain.to_u8(x.data(), n, 1, n, scale.data(), 128.0f, u8.data(), n);

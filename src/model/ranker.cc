@@ -377,6 +377,10 @@ std::unique_ptr<Ranker> Ranker::CopyToServe() const {
   return copy;
 }
 
+void Ranker::StoreTables(kernels::Precision precision) {
+  for (nn::EmbeddingTable& table : impl_->net.tables) table.StoreAs(precision);
+}
+
 void Ranker::TrackKeys() {
   for (nn::EmbeddingTable& table : impl_->net.tables) table.TrackKeys();
 }

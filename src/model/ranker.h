@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "kernels/product.h"
 #include "model/batch.h"
 #include "model/families.h"
 #include "model/schema.h"
@@ -174,6 +175,8 @@ class Ranker {
   // Weights and tables alone, a third of the memory: a copy to serve, which cannot be trained or
   // saved, and follows this ranker by CopyRows and CopyDense.
   std::unique_ptr<Ranker> CopyToServe() const;
+  // Of such a copy: its tables are kept in bf16 or int8 from now on, and CopyRows rounds.
+  void StoreTables(kernels::Precision precision);
   // Of a ranker that others follow: keys by row are kept from now on.
   void TrackKeys();
   // `from` is this ranker's later self and tracks keys. Rows and what only it has; O(rows). Or everything else: dense

@@ -296,9 +296,13 @@ nn::AttentionInput Net::AttentionOf(const Batch& batch, size_t s, Workspace* wor
   return in;
 }
 
-// Whether the rows form can be had: an encoder sees tokens together, and so does Dice.
+// Whether the rows form can be had: it reads floats where they lie, an encoder sees tokens together, and so
+// does Dice.
 bool Net::ReadsRows(size_t s) const {
   const PoolConfig& pool = config.PoolOf(s);
+  for (const size_t table : layout.sequences[s].tables) {
+    if (tables[table].precision() != kernels::Precision::kFp32) return false;
+  }
   if (pool.encoder != EncoderKind::kNone) return false;
   return pool.kind == PoolKind::kDot || units[s].ReadsRows();
 }
@@ -372,7 +376,9 @@ void Net::Attend(const Batch& batch, size_t s, const Pass& pass, Workspace* work
   const Mat out = x.Cols(where.out_column, where.out_width);
   const Mat evidence = x.Cols(where.evidence_column, where.heads);
   own.history.tables.clear();
-  for (const size_t table : where.tables) own.history.tables.push_back(tables[table].Row(0));
+  for (const size_t table : where.tables) {
+    if (ReadsRows(s)) own.history.tables.push_back(tables[table].Row(0));
+  }
   own.history.rows = own.rows;
   own.history.width = d;
   own.history.stride = tables[where.tables[0]].width();
@@ -440,13 +446,13 @@ BlockInput Net::InputOf(const Batch& batch, const Workspace& work) const {
 
 void Net::AddWide(const Batch& batch, Workspace* work) const {
   const kernels::Table& k = kernels::Active();
-  const size_t d = config.embedding_width, T = config.schema.tasks.size();
+  const size_t T = config.schema.tasks.size();
   const auto add = [&](const std::vector<Layout::Field>& fields, const std::vector<uint32_t>& rows,
                        Matrix* sums) {
     for (size_t f = 0; f < fields.size(); ++f) {
       const nn::EmbeddingTable& table = tables[fields[f].table];
       for (size_t i = 0; i < sums->rows(); ++i) {
-        k.axpy(1.0f, table.Row(rows[i * fields.size() + f]) + d, sums->Row(i), T);
+        k.axpy(1.0f, table.Tail(rows[i * fields.size() + f]), sums->Row(i), T);
       }
     }
   };

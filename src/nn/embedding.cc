@@ -18,8 +18,7 @@ constexpr size_t kAhead = 8;      // rows in flight, as in kernels/simd.cc
 constexpr size_t kFarAhead = 32;  // where each is one line only
 
 // A call of memcpy for every row costs as much as the row does when it is one line.
-void CopyRow(const float* from, size_t bytes, float* to) {
-  const auto* source = reinterpret_cast<const std::byte*>(from);
+void CopyRow(const std::byte* source, size_t bytes, float* to) {
   auto* target = reinterpret_cast<std::byte*>(to);
   size_t i = 0;
   for (; i + 64 <= bytes; i += 64) std::memcpy(target + i, source + i, 64);
@@ -135,7 +134,11 @@ EmbeddingTable::EmbeddingTable(const TableShape& shape) : shape_(shape) {
 
 void EmbeddingTable::Resize(size_t rows) {
   rows_ = rows;
-  values_.resize(rows * shape_.width, 0.0f);
+  if (compact_.empty()) {
+    values_.resize(rows * shape_.width, 0.0f);
+  } else {
+    compact_.Resize(rows);
+  }
   if (!moment1_.empty()) moment1_.resize(values_.size(), 0.0f);
   if (!moment2_.empty()) moment2_.resize(values_.size(), 0.0f);
   if (!squares_.empty()) squares_.resize(rows, 0.0f);
@@ -177,23 +180,27 @@ void EmbeddingTable::Rows(const uint64_t* keys, size_t key_step, size_t n, uint3
 
 void EmbeddingTable::LookUp(const uint64_t* keys, size_t key_step, Mat out) const {
   assert(out.cols <= shape_.width);
-  // Two passes, each with as many lines on their way as a core can wait for: where the rows lie, then
-  // the rows. In one pass the two wait for each other.
-  constexpr size_t kTogether = 256, kPlacesAhead = 32, kRowsAhead = 16;
-  const float* rows[kTogether];
-  const size_t bytes = out.cols * sizeof(float);
-  for (size_t first = 0; first < out.rows; first += kTogether) {
-    const size_t n = std::min(kTogether, out.rows - first);
-    const uint64_t* wanted = keys + first * key_step;
-    for (size_t i = 0; i < n + kPlacesAhead; ++i) {
-      if (i < n) map_.Prefetch(wanted[i * key_step]);
-      if (i >= kPlacesAhead) {
-        rows[i - kPlacesAhead] = Row(RowOf(wanted[(i - kPlacesAhead) * key_step]));
+  // On their way at any time: this many places of the index, then this many rows.
+  constexpr size_t kPlacesAhead = 32, kRowsAhead = 16;
+  const std::byte* rows[kRowsAhead];
+  const bool plain = compact_.empty();
+  const size_t bytes = plain ? out.cols * sizeof(float) : compact_.row_bytes();
+  const size_t n = out.rows;
+  for (size_t i = 0; i < n + kPlacesAhead + kRowsAhead; ++i) {
+    if (i < n) map_.Prefetch(keys[i * key_step]);
+    const std::byte*& row = rows[i % kRowsAhead];
+    if (i >= kPlacesAhead + kRowsAhead) {
+      float* to = out.Row(i - kPlacesAhead - kRowsAhead);
+      if (plain) {
+        CopyRow(row, bytes, to);
+      } else {
+        compact_.Read(row, 0, out.cols, to);
       }
     }
-    for (size_t i = 0; i < n + kRowsAhead; ++i) {
-      if (i < n) FetchRow(rows[i], bytes);
-      if (i >= kRowsAhead) CopyRow(rows[i - kRowsAhead], bytes, out.Row(first + i - kRowsAhead));
+    if (i >= kPlacesAhead && i - kPlacesAhead < n) {
+      const uint32_t found = RowOf(keys[(i - kPlacesAhead) * key_step]);
+      row = plain ? reinterpret_cast<const std::byte*>(Row(found)) : compact_.Row(found);
+      FetchRow(row, bytes);
     }
   }
 }
@@ -229,6 +236,13 @@ void EmbeddingTable::CountRows(const uint64_t* keys, size_t key_step, size_t n, 
 
 void EmbeddingTable::Gather(const uint32_t* rows, size_t row_step, size_t column, Mat out) const {
   assert(column + out.cols <= shape_.width);
+  for (size_t i = 0; !compact_.empty() && i < out.rows; ++i) {
+    if (i + kAhead < out.rows) {
+      FetchRow(compact_.Row(rows[(i + kAhead) * row_step]), compact_.row_bytes());
+    }
+    compact_.Read(compact_.Row(rows[i * row_step]), column, out.cols, out.Row(i));
+  }
+  if (!compact_.empty()) return;
   kernels::Active().gather(values_.data() + column, shape_.width, rows, row_step, out.rows,
                            out.cols, out.data, out.stride);
 }
@@ -327,7 +341,11 @@ void EmbeddingTable::CopyRows(const EmbeddingTable& from, std::span<const uint32
   for (size_t row = known; row < rows_; ++row) all.push_back(static_cast<uint32_t>(row));
   bool left = false;  // a key that was here, as its row expired there
   for (const uint32_t row : all) {
-    std::copy_n(from.Row(row), width, values_.data() + size_t{row} * width);
+    if (compact_.empty()) {
+      std::copy_n(from.Row(row), width, values_.data() + size_t{row} * width);
+    } else {
+      compact_.Set(row, from.Row(row));
+    }
     left = left || (row_keys_[row] != 0 && row_keys_[row] != from.row_keys_[row]);
   }
   if (left) {  // rare, and a pass over the table: expiry is one, too
@@ -353,6 +371,17 @@ void EmbeddingTable::DropState() {
   changed_ = {};
 }
 
+void EmbeddingTable::StoreAs(kernels::Precision precision) {
+  assert(precision_ == kernels::Precision::kFp32 && moment1_.empty() && squares_.empty());
+  if (precision == kernels::Precision::kFp32) return;
+  CompactRows compact(precision, shape_.width, shape_.zero_tail);
+  compact.Resize(rows_);
+  for (uint32_t row = 0; row < rows_; ++row) compact.Set(row, Row(row));
+  precision_ = precision;
+  compact_ = std::move(compact);
+  values_ = {};
+}
+
 std::vector<EmbeddingTable::Waiting> EmbeddingTable::waiting() const {
   std::vector<Waiting> waiting;
   for (const KeyMap::Entry& entry : map_.slots()) {
@@ -365,7 +394,7 @@ std::vector<EmbeddingTable::Waiting> EmbeddingTable::waiting() const {
 
 size_t EmbeddingTable::bytes() const {
   const size_t floats = values_.size() + moment1_.size() + moment2_.size() + squares_.size();
-  return floats * sizeof(float) + map_.slots().size() * sizeof(KeyMap::Entry) +
+  return floats * sizeof(float) + compact_.bytes() + map_.slots().size() * sizeof(KeyMap::Entry) +
          (counted_at_.size() + free_.size()) * sizeof(uint32_t) + changed_.size() +
          row_keys_.size() * sizeof(uint64_t);
 }

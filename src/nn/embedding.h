@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cassert>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -19,6 +20,7 @@
 
 #include "base/status.h"
 #include "kernels/history.h"
+#include "nn/compact_rows.h"
 #include "nn/key_map.h"
 #include "nn/mat.h"
 #include "nn/optimizer.h"
@@ -126,13 +128,20 @@ class EmbeddingTable {
   void LookUp(const uint64_t* keys, size_t key_step, Mat out) const;
   // out[i] = the first out.cols numbers, from `column` on, of rows[i * row_step].
   void Gather(const uint32_t* rows, size_t row_step, size_t column, Mat out) const;
+  // Not of a table in low precision.
   const float* Row(uint32_t row) const {
+    assert(precision_ == kernels::Precision::kFp32);
     const size_t at = size_t{row} * shape_.width;
     return values_.data() + at;
   }
   float* Row(uint32_t row) {
+    assert(precision_ == kernels::Precision::kFp32);
     const size_t at = size_t{row} * shape_.width;
     return values_.data() + at;
+  }
+  // The zero_tail last numbers of a row, floats in every precision.
+  const float* Tail(uint32_t row) const {
+    return compact_.empty() ? Row(row) + shape_.width - shape_.zero_tail : compact_.Tail(row);
   }
   size_t rows() const { return rows_; }
   uint32_t width() const { return shape_.width; }
@@ -180,6 +189,10 @@ class EmbeddingTable {
   void CopyRows(const EmbeddingTable& from, std::span<const uint32_t> rows);
   // Gives the optimiser's state back: a table to be read, at a third of the memory.
   void DropState();
+  // Keeps the numbers in low precision from now on, for whoever only reads: LookUp, Gather and Tail go on,
+  // CopyRows rounds what it takes over. Neither Apply nor a file is possible any more. After DropState.
+  void StoreAs(kernels::Precision precision);
+  kernels::Precision precision() const { return precision_; }
 
   // Expiry by age. From the first call on the table knows when each row was last counted, in whatever the
   // caller counts time by (steps, minutes of the events); it never falls, whatever `now` is.
@@ -257,7 +270,9 @@ class EmbeddingTable {
   size_t rows_ = 0;
   std::vector<uint32_t> free_;         // places without a key, descending
   Floats values_, moment1_, moment2_;  // [rows, width]; moments: Adam's, or empty
-  Floats squares_;                     // [rows]: row-wise Adagrad's, or empty
+  kernels::Precision precision_ = kernels::Precision::kFp32;
+  CompactRows compact_;  // in low precision, instead of values_
+  Floats squares_;       // [rows]: row-wise Adagrad's, or empty
   uint32_t now_ = 0;
   LineVector<uint32_t> counted_at_;  // [rows], or empty: no clock
   LineVector<uint8_t> changed_;      // [rows], or empty: not tracked

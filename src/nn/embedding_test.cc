@@ -5,7 +5,10 @@
 #include <rapidcheck/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <limits>
 #include <map>
 
 #include "base/random.h"
@@ -66,6 +69,88 @@ TEST(EmbeddingTable, TheSharedRowsStay) {
   EXPECT_EQ(table.Expire(50).size(), 2u);
   EXPECT_EQ(Count(&table, {0}), (std::vector<uint32_t>{EmbeddingTable::kAbsent}));
   EXPECT_EQ(table.rows(), 4u);
+}
+
+// Rows of any width in low precision, against the floats they were made from: bf16 rounds to 8 bits, int8 to
+// half a step of a 127th of the row's largest number, a tail not at all.
+RC_GTEST_PROP(EmbeddingTable, LowPrecisionIsWithinItsRounding, ()) {
+  const auto precision = *rc::gen::element(kernels::Precision::kBf16, kernels::Precision::kInt8);
+  const auto width = *rc::gen::inRange(1u, 70u);
+  const auto tail = *rc::gen::inRange(0u, std::min(width, 5u));
+  EmbeddingTable table({.width = width, .zero_tail = tail, .init_deviation = 1.0f});
+  Random random(*rc::gen::arbitrary<uint64_t>());
+  const auto fill = [&](uint32_t row) {  // rows of very different sizes; some all zeros
+    const double size = random.Chance(0.1) ? 0.0 : std::exp2(random.Uniform(-30.0, 10.0));
+    for (uint32_t i = 0; i < width; ++i) {
+      table.Row(row)[i] = static_cast<float>(size * random.Uniform(-1.0, 1.0));
+    }
+  };
+  Count(&table, {11, 12, 13, 14, 15});
+  for (uint32_t row = 0; row < table.rows(); ++row) fill(row);
+  table.TrackKeys();
+  EmbeddingTable low = table;
+  low.StoreAs(precision);
+  // One row changes and two are new.
+  fill(3);
+  Count(&table, {16, 17});
+  low.CopyRows(table, std::vector<uint32_t>{3});
+  RC_ASSERT(low.rows() == table.rows() && low.values().empty());
+
+  const uint32_t body = width - tail;
+  const std::vector<uint64_t> keys = {13, 0, 12, 99, 17, 11, 16, 15, 14};
+  std::vector<uint32_t> rows(keys.size());
+  low.Rows(keys.data(), 1, keys.size(), rows.data(), 1);
+  Matrix found(keys.size(), body), gathered(keys.size(), body);
+  low.LookUp(keys.data(), 1, found.view());
+  const uint32_t column = *rc::gen::inRange(0u, body);
+  low.Gather(rows.data(), 1, column, gathered.view().Cols(column, body - column));
+  Matrix last(keys.size(), tail);
+  low.Gather(rows.data(), 1, body, last.view());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const float* want = table.Row(rows[i]);
+    float top = 0.0f;
+    for (uint32_t j = 0; j < body; ++j) top = std::max(top, std::abs(want[j]));
+    for (uint32_t j = 0; j < body; ++j) {
+      const float off =
+          precision == kernels::Precision::kBf16 ? std::abs(want[j]) / 256 : top / 127 * 0.50001f;
+      RC_ASSERT(std::abs(found.Row(i)[j] - want[j]) <= off);
+      if (j >= column) RC_ASSERT(gathered.Row(i)[j] == found.Row(i)[j]);
+    }
+    for (uint32_t j = 0; j < tail; ++j) {
+      RC_ASSERT(low.Tail(rows[i])[j] == want[body + j]);
+      RC_ASSERT(last.Row(i)[j] == want[body + j]);
+    }
+  }
+}
+
+TEST(EmbeddingTable, LowPrecisionKeepsWhatIsNotFinite) {
+  for (const auto precision : {kernels::Precision::kBf16, kernels::Precision::kInt8}) {
+    EmbeddingTable table({.width = 20});
+    Count(&table, {5, 6});
+    table.Row(2)[7] = std::numeric_limits<float>::quiet_NaN();
+    table.Row(3)[0] = 1e-40f;  // its row's scale is no normal number
+    std::fill_n(table.Row(3) + 1, 19, 0.0f);
+    table.StoreAs(precision);
+    Matrix out(2, 20);
+    const std::vector<uint64_t> keys = {5, 6};
+    table.LookUp(keys.data(), 1, out.view());
+    EXPECT_TRUE(std::isnan(out.Row(0)[7]));
+    for (size_t i = 0; i < 20; ++i) EXPECT_NEAR(out.Row(1)[i], 0.0f, 2e-40f);
+  }
+}
+
+TEST(EmbeddingTable, LowPrecisionTakesAHalfAndAQuarter) {
+  EmbeddingTable table({.width = 64});
+  std::vector<uint64_t> keys(20'000);
+  for (size_t i = 0; i < keys.size(); ++i) keys[i] = i + 1;
+  Count(&table, keys);
+  const size_t index = table.bytes() - table.rows() * 256;
+  for (const auto& [precision, row] :
+       {std::pair{kernels::Precision::kBf16, 128}, {kernels::Precision::kInt8, 68}}) {
+    EmbeddingTable low = table;
+    low.StoreAs(precision);
+    EXPECT_EQ(low.bytes() - index, low.rows() * static_cast<size_t>(row));
+  }
 }
 
 // Against a plain map, over any history of counting and expiring; and a table that was stored and read

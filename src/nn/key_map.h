@@ -1,5 +1,7 @@
-// 64-bit key → embedding row and count, by open addressing with linear probing. No two keys share a
-// row (no hashing trick), and a lookup is one cache line most of the time.
+// 64-bit key → embedding row and count, by open addressing with linear probing over cache lines of four. No two
+// keys share a row (no hashing trick). A line is filled from its front and left only when it is full: at .6
+// full 19 lookups of 20 read the one line that was fetched for them, where probing by places goes on to the
+// next line one time in five, which is a miss that nobody has begun to wait for.
 #pragma once
 
 #include <cstddef>
@@ -22,19 +24,23 @@ class KeyMap {
   const Entry* Find(uint64_t key) const {
     if (entries_.empty()) return nullptr;
     for (size_t i = Home(key);; i = Next(i)) {
-      if (entries_[i].key == key) return &entries_[i];
-      if (entries_[i].key == 0) return nullptr;
+      const Entry* line = &entries_[i];
+      const Entry* found = line + Match(line, key);
+      if (found->key == key) return found;
+      if (line[kLine - 1].key == 0) return nullptr;
     }
   }
   // The entry of `key`, made with row 0 and count 0 when absent. Valid until the next call.
   Entry& FindOrInsert(uint64_t key) {
     if (size_ + 1 > Room(entries_.size())) Grow();
     for (size_t i = Home(key);; i = Next(i)) {
-      if (entries_[i].key == key) return entries_[i];
-      if (entries_[i].key == 0) {
+      Entry* line = &entries_[i];
+      Entry* found = line + Match(line, key);
+      if (found->key == key) return *found;
+      if (Entry* free = Free(line); free != nullptr) {
         ++size_;
-        entries_[i].key = key;
-        return entries_[i];
+        free->key = key;
+        return *free;
       }
     }
   }
@@ -68,18 +74,33 @@ class KeyMap {
   const LineVector<Entry>& slots() const { return entries_; }
 
  private:
-  // At most .6 full: probes stay near one even when a table has just not grown. At least .48, as it grows
-  // by a quarter: a key takes 27 to 33 bytes.
-  static size_t Room(size_t slots) { return slots - slots * 2 / 5; }
-  static size_t SlotsFor(size_t n) { return n + n * 2 / 3 + 16; }
-  void Grow() { Rebuild(entries_.size() + entries_.size() / 4 + 16); }
+  static constexpr size_t kLine = 64 / sizeof(Entry);
+  static_assert(kLine == 4);
 
-  // Where a key's probes begin: its hash, as a fraction of 2^64, of all slots.
+  // At most .6 full: few lines are. At least .48, as it grows by a quarter: a key takes 27 to 33 bytes.
+  static size_t Room(size_t slots) { return slots - slots * 2 / 5; }
+  static size_t SlotsFor(size_t n) { return Lines(n + n * 2 / 3 + 16); }
+  static size_t Lines(size_t slots) { return (slots + kLine - 1) / kLine * kLine; }
+  void Grow() { Rebuild(Lines(entries_.size() + entries_.size() / 4 + 16)); }
+
+  // Where a key's probes begin: its hash, as a fraction of 2^64, of all lines.
   size_t Home(uint64_t key) const {
-    return static_cast<size_t>((static_cast<unsigned __int128>(MixHash(key)) * entries_.size()) >>
-                               64);
+    const size_t lines = entries_.size() / kLine;
+    return kLine *
+           static_cast<size_t>((static_cast<unsigned __int128>(MixHash(key)) * lines) >> 64);
   }
-  size_t Next(size_t i) const { return i + 1 == entries_.size() ? 0 : i + 1; }
+  size_t Next(size_t i) const { return i + kLine == entries_.size() ? 0 : i + kLine; }
+  // The place of the key in a line, or any. Without branches: which of the four it is cannot be foreseen.
+  static size_t Match(const Entry* line, uint64_t key) {
+    return static_cast<size_t>(line[1].key == key) + 2 * static_cast<size_t>(line[2].key == key) +
+           3 * static_cast<size_t>(line[3].key == key);
+  }
+  static Entry* Free(Entry* line) {
+    for (size_t i = 0; i < kLine; ++i) {
+      if (line[i].key == 0) return line + i;
+    }
+    return nullptr;
+  }
 
   void Rebuild(size_t slots) {
     LineVector<Entry> old(slots);
@@ -87,8 +108,8 @@ class KeyMap {
     for (const Entry& entry : old) {
       if (entry.key == 0) continue;
       size_t i = Home(entry.key);
-      while (entries_[i].key != 0) i = Next(i);
-      entries_[i] = entry;
+      while (Free(&entries_[i]) == nullptr) i = Next(i);
+      *Free(&entries_[i]) = entry;
     }
   }
 
