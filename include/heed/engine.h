@@ -247,6 +247,16 @@ struct TaskLearning {
   // Over the last labels, each predicted before it was learned from.
   uint64_t judged = 0;
   double auc = 0, log_loss = 0, pcoc = 0, ece = 0;
+  // Of a value, which has no AUC, log loss and ECE; its pcoc is what was expected over what came.
+  struct Value {
+    uint64_t paid = 0;  // of those judged, with an amount
+    double revenue_capture =
+        0;  // share of the amounts that was in the 1 % with the largest expectations
+    // Of the last amounts, each beside what was predicted of it given that one comes: in its units;
+    // and the loss that is trained.
+    double mean_absolute_error = 0, huber_loss = 0;
+  };
+  std::optional<Value> value;
 };
 
 struct InputLearning {  // a number that the model reads, of late beside the training rows
@@ -254,7 +264,9 @@ struct InputLearning {  // a number that the model reads, of late beside the tra
   double mean = 0,
          deviation = 1;   // in deviations of the training rows: 0 and 1 where nothing changed
   double absent = 0;      // share without a value
-  double divergence = 0;  // train/progressive.h: 0.1 is worth a look, 0.25 much
+  double divergence = 0;  // train/input_drift.h: 0.1 is worth a look, 0.25 much
+  // Population stability index, by the same rules; NaN: not available.
+  double psi = std::numeric_limits<double>::quiet_NaN();
 };
 
 struct LearningStats {
@@ -271,7 +283,8 @@ struct LearningStats {
   // Mean loss of what is served less that of the shadow, over the same examples.
   double loss_difference = 0, loss_difference_error = 0;
   uint64_t promotions = 0, rollbacks = 0;
-  uint64_t expired_rows = 0;  // of keys that no impression had for expire_h
+  uint64_t sudden_rollbacks = 0;  // of those, found by the test for sudden harm
+  uint64_t expired_rows = 0;      // of keys that no impression had for expire_h
   // From an event's durable acknowledgement to rankings that read what it taught, of late.
   double event_to_weights_p50_s = 0, event_to_weights_p99_s = 0;
   double unseen_keys = 0;         // share of keys that the model has no row for

@@ -4,13 +4,14 @@
 #include <boost/json.hpp>
 #include <cmath>
 #include <cstdio>
+#include <string_view>
 
 #include "cli/command.h"
 #include "cli/json_fields.h"
 #include "server/http_client.h"
 #include "train/dataset.h"
 #include "train/evaluate.h"
-#include "train/progressive.h"
+#include "train/input_drift.h"
 #include "train/recipe.h"
 
 namespace heed::cli {
@@ -19,13 +20,15 @@ namespace {
 namespace json = boost::json;
 
 constexpr double kWorthALook = 0.1, kAnotherPopulation = 0.25;
+constexpr std::string_view kPsi = "psi";
 
 json::value NumberOrNull(double number) {
   return std::isfinite(number) ? json::value(number) : json::value(nullptr);
 }
 
-// {model, heads: [{task, rows, auc, pcoc, ece}], unseen_keys, inputs: [{name, mean, deviation, absent,
-// divergence}]}
+// {model, heads: [{task, rows, auc, pcoc, ece; of a value paid, revenue_capture and, of a server,
+// mean_absolute_error, huber_loss}], unseen_keys, inputs: [{name, mean, deviation, absent,
+// divergence, psi}]}
 void Show(const DriftOptions& options, const json::object& report) {
   if (options.json) {
     std::printf("%s\n", json::serialize(report).c_str());
@@ -38,17 +41,37 @@ void Show(const DriftOptions& options, const json::object& report) {
                 Number(head, "rows", 0).c_str(), Number(head, "auc", 4).c_str(),
                 Number(head, "pcoc", 3).c_str(), Number(head, "ece", 4).c_str());
   }
+  for (const json::value& head : report.at("heads").as_array()) {
+    if (!head.as_object().contains("revenue_capture")) continue;
+    std::printf("  %s: revenue at 1 %% %s, off by %s on average, Huber loss %s\n",
+                std::string(head.at("task").as_string()).c_str(),
+                Number(head, "revenue_capture", 3).c_str(),
+                Number(head, "mean_absolute_error", 1).c_str(),
+                Number(head, "huber_loss", 4).c_str());
+  }
   std::printf("  keys without a row: %s\n", Number(report, "unseen_keys", 4).c_str());
-  std::printf("  %-28s %9s %9s %8s %10s\n", "input", "mean", "deviation", "absent", "divergence");
+  std::printf("  %-28s %9s %9s %8s %10s %8s\n", "input", "mean", "deviation", "absent",
+              "divergence", "PSI");
+  bool without_bins = false;
   for (const json::value& input : report.at("inputs").as_array()) {
-    const json::value& divergence = input.at("divergence");
-    const double far = divergence.is_number() ? divergence.to_number<double>() : 0;
-    std::printf("  %-28s %9s %9s %8s %10s%s\n", std::string(input.at("name").as_string()).c_str(),
-                Number(input, "mean", 3).c_str(), Number(input, "deviation", 3).c_str(),
-                Number(input, "absent", 3).c_str(), Number(input, "divergence", 4).c_str(),
+    double far = 0;
+    for (const std::string_view measure : {std::string_view("divergence"), kPsi}) {
+      const json::value* value = input.as_object().if_contains(measure);
+      const bool known = value != nullptr && value->is_number();
+      if (known) far = std::max(far, value->to_number<double>());
+      if (!known && measure == kPsi) without_bins = true;
+    }
+    std::printf("  %-28s %9s %9s %8s %10s %8s%s\n",
+                std::string(input.at("name").as_string()).c_str(), Number(input, "mean", 3).c_str(),
+                Number(input, "deviation", 3).c_str(), Number(input, "absent", 3).c_str(),
+                Number(input, "divergence", 4).c_str(), Number(input, "psi", 4).c_str(),
                 far >= kAnotherPopulation ? "  far from training"
                 : far >= kWorthALook      ? "  worth a look"
                                           : "");
+  }
+  if (without_bins) {
+    std::printf("  no PSI: of a model made by an earlier build, or of fewer than %.0f rows\n",
+                train::InputDrift::kMinPsiRows);
   }
 }
 
@@ -67,6 +90,8 @@ Result<json::object> JudgeFile(const DriftOptions& options) {
     json::object head = {{"task", task.task}, {"rows", report.rows}};
     if (task.value) {
       head["pcoc"] = NumberOrNull(task.value->pcoc);
+      head["paid"] = task.value->paid;
+      head["revenue_capture"] = NumberOrNull(task.value->revenue_capture);
     } else {
       head["auc"] = NumberOrNull(task.metrics.auc);
       head["pcoc"] = NumberOrNull(task.metrics.pcoc);
@@ -85,13 +110,14 @@ Result<json::object> JudgeFile(const DriftOptions& options) {
     drift.Add(*ranker, batch);
   }
   json::array inputs;
-  const std::vector<train::InputDrift::Numeric> numerics = drift.numerics();
+  const std::vector<train::InputDrift::Numeric> numerics = drift.numerics(*ranker);
   for (size_t i = 0; i < numerics.size(); ++i) {
     inputs.push_back({{"name", data->schema().numerics[i].name},
                       {"mean", NumberOrNull(numerics[i].mean)},
                       {"deviation", NumberOrNull(numerics[i].deviation)},
                       {"absent", NumberOrNull(numerics[i].absent)},
-                      {"divergence", NumberOrNull(numerics[i].divergence())}});
+                      {"divergence", NumberOrNull(numerics[i].divergence())},
+                      {"psi", NumberOrNull(numerics[i].psi)}});
   }
   return json::object{{"model", options.model},
                       {"heads", std::move(heads)},
@@ -118,6 +144,12 @@ Result<json::object> AskServer(const DriftOptions& options) {
                        {"auc", task.at("auc")},
                        {"pcoc", task.at("pcoc")},
                        {"ece", task.at("ece")}});
+      for (const char* of_value :
+           {"paid", "revenue_capture", "mean_absolute_error", "huber_loss"}) {
+        if (const json::value* value = task.as_object().if_contains(of_value)) {
+          heads.back().as_object()[of_value] = *value;
+        }
+      }
     }
     return json::object{{"model", learning.at("version")},
                         {"heads", std::move(heads)},

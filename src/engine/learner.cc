@@ -358,18 +358,21 @@ LearningStats Learner::StatsOf(const Live& live) const {
   out.loss_difference_error = now.health.standard_error;
   out.promotions = now.health.promotions;
   out.rollbacks = now.health.rollbacks;
+  out.sudden_rollbacks = now.health.sudden;
   out.expired_rows = now.expired_rows;
   out.event_to_weights_p50_s = Percentile(live.delays_s, 0.5);
   out.event_to_weights_p99_s = Percentile(live.delays_s, 0.99);
   out.unseen_keys = live.trainer->drift().unseen_keys();
-  const std::vector<train::InputDrift::Numeric> numerics = live.trainer->drift().numerics();
+  const std::vector<train::InputDrift::Numeric> numerics =
+      live.trainer->drift().numerics(live.trainer->live());
   const model::Schema& schema = SchemaOf(live.which);
   for (size_t i = 0; i < numerics.size(); ++i) {
     out.inputs.push_back({.name = schema.numerics[i].name,
                           .mean = numerics[i].mean,
                           .deviation = numerics[i].deviation,
                           .absent = numerics[i].absent,
-                          .divergence = numerics[i].divergence()});
+                          .divergence = numerics[i].divergence(),
+                          .psi = numerics[i].psi});
     if (std::abs(numerics[i].mean) <= std::abs(out.drifted_deviations)) continue;
     out.drifted = schema.numerics[i].name;
     out.drifted_deviations = numerics[i].mean;
@@ -387,6 +390,14 @@ LearningStats Learner::StatsOf(const Live& live) const {
                          .log_loss = judged.log_loss,
                          .pcoc = judged.pcoc,
                          .ece = judged.ece});
+    if (schema.tasks[t].kind != model::TaskKind::kValue) continue;
+    const train::ProgressiveValues::Metrics value = live.trainer->values().Measured(t);
+    out.tasks.back().judged = static_cast<uint64_t>(value.shown.rows);
+    out.tasks.back().pcoc = value.shown.pcoc;
+    out.tasks.back().value = {.paid = static_cast<uint64_t>(value.shown.paid),
+                              .revenue_capture = value.shown.revenue_capture,
+                              .mean_absolute_error = value.mean_absolute_error,
+                              .huber_loss = value.huber};
   }
   return out;
 }

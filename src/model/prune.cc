@@ -49,6 +49,7 @@ void CopyRest(const Net& from, Net* to) {
   to->updates = from.updates;
   to->numeric_mean = from.numeric_mean;
   to->numeric_deviation = from.numeric_deviation;
+  to->numeric_bins = from.numeric_bins;
   to->calibration_scale = from.calibration_scale;
   to->calibration_shift = from.calibration_shift;
   to->tables = from.tables;

@@ -84,6 +84,20 @@ Status ReadRows(const nn::TensorReader& in, uint64_t width, const std::string& n
   return {};
 }
 
+// Files of earlier builds have none.
+Status ReadBins(const nn::TensorReader& in, uint64_t numerics, size_t* tensors, NumericBins* bins) {
+  *bins = {};
+  if (numerics == 0 || !in.Length("numeric.edges", nn::TensorType::kFloat32).ok()) return {};
+  bins->edges.resize(numerics * (NumericBins::kBins - 1));
+  bins->shares.resize(numerics * NumericBins::kShares);
+  HEED_RETURN_IF_ERROR(
+      ReadFinite(in, "numeric.edges", {numerics, NumericBins::kBins - 1}, bins->edges));
+  HEED_RETURN_IF_ERROR(
+      ReadFinite(in, "numeric.shares", {numerics, NumericBins::kShares}, bins->shares));
+  *tensors += 2;
+  return bins->Check(numerics);
+}
+
 // All but the tables and the config.
 void WriteDense(const Net& net, nn::TensorWriter* out) {
   out->Uint64s("state", std::vector<uint64_t>{net.seed, net.updates});
@@ -92,6 +106,11 @@ void WriteDense(const Net& net, nn::TensorWriter* out) {
   };
   vector("numeric.mean", net.numeric_mean);
   vector("numeric.deviation", net.numeric_deviation);
+  if (const NumericBins& bins = net.numeric_bins; !bins.empty()) {
+    const uint64_t numerics = net.numeric_mean.size();
+    out->Floats("numeric.edges", bins.edges, {numerics, NumericBins::kBins - 1});
+    out->Floats("numeric.shares", bins.shares, {numerics, NumericBins::kShares});
+  }
   vector("calibration.scale", net.calibration_scale);
   vector("calibration.shift", net.calibration_shift);
   if (!net.activation_ranges.empty()) vector("activation.ranges", net.activation_ranges);
@@ -121,6 +140,7 @@ Status ReadDense(const nn::TensorReader& in, size_t* tensors, Net* net) {
   for (const float deviation : net->numeric_deviation) {
     if (deviation <= 0.0f) return Corruption("model: a deviation that is not positive");
   }
+  HEED_RETURN_IF_ERROR(ReadBins(in, net->numeric_mean.size(), tensors, &net->numeric_bins));
   HEED_RETURN_IF_ERROR(vector("calibration.scale", &net->calibration_scale));
   HEED_RETURN_IF_ERROR(vector("calibration.shift", &net->calibration_shift));
   *tensors += 5;

@@ -120,6 +120,7 @@ Net::Net(const Net& other)
       updates(other.updates),
       numeric_mean(other.numeric_mean),
       numeric_deviation(other.numeric_deviation),
+      numeric_bins(other.numeric_bins),
       calibration_scale(other.calibration_scale),
       calibration_shift(other.calibration_shift),
       activation_ranges(other.activation_ranges),

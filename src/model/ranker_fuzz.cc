@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "model/batch_for_test.h"
+#include "model/ranker_net.h"
 #include "nn/tensor_file_for_fuzz.h"
 
 namespace {
@@ -42,7 +43,9 @@ std::string TinyModel(bool projected) {
   heed::Random random(1);
   const auto batch = heed::model::RandomBatch(config.schema, {.requests = 3, .keys = 5}, random);
   if (!ranker.ok() || !ranker.value()->CountKeys(batch).ok()) std::abort();
-  return ranker.value()->Serialize();
+  heed::model::Net net = ranker.value()->net();
+  if (projected) net.numeric_bins = heed::model::NumericBins::Of({{0.5f, 1.5f, 2.5f}});
+  return heed::model::Ranker::Of(net)->Serialize();
 }
 
 }  // namespace

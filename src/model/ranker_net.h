@@ -13,6 +13,7 @@
 
 #include "model/block.h"
 #include "model/head.h"
+#include "model/numeric_bins.h"
 #include "model/ranker.h"
 #include "nn/activation_unit.h"
 #include "nn/attention.h"
@@ -142,7 +143,8 @@ class Net {
   Layout layout;
   uint64_t seed = 0;
   uint64_t updates = 0;  // steps done: bias corrections, dropout streams
-  std::vector<float> numeric_mean, numeric_deviation;       // [numerics of the schema]
+  std::vector<float> numeric_mean, numeric_deviation;  // [numerics of the schema]
+  NumericBins numeric_bins;                            // of the training rows; empty: not known
   std::vector<float> calibration_scale, calibration_shift;  // [T]
   // The largest |x| of each activation that serving may store in int8, in the order of
   // infer/compile.cc; empty: not measured. An update of the weights empties it.

@@ -25,6 +25,12 @@ struct InputGauge {
   double (*of)(const InputLearning&);
 };
 
+struct ValueGauge {
+  const char* name;
+  const char* help;
+  double (*of)(const TaskLearning::Value&);
+};
+
 double Count(uint64_t n) { return static_cast<double>(n); }
 
 constexpr ModelGauge kModelGauges[] = {
@@ -53,6 +59,8 @@ constexpr ModelGauge kModelGauges[] = {
      [](const LearningStats& s) { return Count(s.promotions); }},
     {"heed_learning_rollbacks", "Times the learned weights went back to the shadow's",
      [](const LearningStats& s) { return Count(s.rollbacks); }},
+    {"heed_learning_sudden_rollbacks", "Of those, found by the test for sudden harm",
+     [](const LearningStats& s) { return Count(s.sudden_rollbacks); }},
     {"heed_learning_expired_rows", "Rows that went as no impression had their key for long",
      [](const LearningStats& s) { return Count(s.expired_rows); }},
     {"heed_learning_event_to_weights_p50_seconds",
@@ -73,6 +81,21 @@ constexpr InputGauge kInputGauges[] = {
      [](const InputLearning& i) { return i.absent; }},
     {"heed_input_divergence", "Of the input's distribution from that of training, in nats",
      [](const InputLearning& i) { return i.divergence; }},
+    {"heed_input_psi", "Population stability index of the input against training, NaN: not known",
+     [](const InputLearning& i) { return i.psi; }},
+};
+
+constexpr ValueGauge kValueGauges[] = {
+    {"heed_progressive_value_paid", "Of the last examples judged, those with an amount",
+     [](const TaskLearning::Value& v) { return Count(v.paid); }},
+    {"heed_progressive_value_revenue_capture",
+     "Share of the amounts in the 1 % of examples that were expected to bring most",
+     [](const TaskLearning::Value& v) { return v.revenue_capture; }},
+    {"heed_progressive_value_absolute_error",
+     "Mean absolute error of amounts predicted before they were learned, in their units",
+     [](const TaskLearning::Value& v) { return v.mean_absolute_error; }},
+    {"heed_progressive_value_huber_loss", "Huber loss of the same, in units of its delta",
+     [](const TaskLearning::Value& v) { return v.huber_loss; }},
 };
 
 constexpr TaskGauge kTaskGauges[] = {
@@ -88,7 +111,7 @@ constexpr TaskGauge kTaskGauges[] = {
      [](const TaskLearning& t) { return t.auc; }},
     {"heed_progressive_log_loss", "Log loss of the same",
      [](const TaskLearning& t) { return t.log_loss; }},
-    {"heed_progressive_pcoc", "Predicted over observed positives, of the same",
+    {"heed_progressive_pcoc", "Predicted over observed, positives or amounts, of the same",
      [](const TaskLearning& t) { return t.pcoc; }},
     {"heed_progressive_ece", "Expected calibration error, of the same",
      [](const TaskLearning& t) { return t.ece; }},
@@ -113,6 +136,11 @@ void AddLearningMetrics(Engine& engine, Metrics& metrics) {
         for (const TaskGauge& gauge : kTaskGauges) {
           metrics.AddGauge(gauge.name, gauge.help, {{"model", stats.model}, {"task", task.task}})
               .Set(gauge.of(task));
+        }
+        if (!task.value) continue;
+        for (const ValueGauge& gauge : kValueGauges) {
+          metrics.AddGauge(gauge.name, gauge.help, {{"model", stats.model}, {"task", task.task}})
+              .Set(gauge.of(*task.value));
         }
       }
     }

@@ -37,6 +37,12 @@ json::object LearningJson(const LearningStats& stats) {
                      {"log_loss", NumberOrNull(task.log_loss)},
                      {"pcoc", NumberOrNull(task.pcoc)},
                      {"ece", NumberOrNull(task.ece)}});
+    if (!task.value) continue;
+    json::object& one = tasks.back().as_object();
+    one["paid"] = task.value->paid;
+    one["revenue_capture"] = NumberOrNull(task.value->revenue_capture);
+    one["mean_absolute_error"] = NumberOrNull(task.value->mean_absolute_error);
+    one["huber_loss"] = NumberOrNull(task.value->huber_loss);
   }
   json::array inputs;
   for (const InputLearning& input : stats.inputs) {
@@ -44,7 +50,8 @@ json::object LearningJson(const LearningStats& stats) {
                       {"mean", NumberOrNull(input.mean)},
                       {"deviation", NumberOrNull(input.deviation)},
                       {"absent", NumberOrNull(input.absent)},
-                      {"divergence", NumberOrNull(input.divergence)}});
+                      {"divergence", NumberOrNull(input.divergence)},
+                      {"psi", NumberOrNull(input.psi)}});
   }
   json::object out = {{"name", stats.model},
                       {"version", stats.version},
@@ -60,6 +67,7 @@ json::object LearningJson(const LearningStats& stats) {
                       {"loss_difference_error", NumberOrNull(stats.loss_difference_error)},
                       {"promotions", stats.promotions},
                       {"rollbacks", stats.rollbacks},
+                      {"sudden_rollbacks", stats.sudden_rollbacks},
                       {"expired_rows", stats.expired_rows},
                       {"event_to_weights_p50_s", NumberOrNull(stats.event_to_weights_p50_s)},
                       {"event_to_weights_p99_s", NumberOrNull(stats.event_to_weights_p99_s)},

@@ -95,7 +95,12 @@ void LabelLedger::Advance(int64_t now_ts, std::vector<Matured>* matured) {
     Example& example = examples_.find(id)->second;
     Close(id, size_t{task}, &example);
     if (matured != nullptr) {
-      matured->push_back({task, example.states[task] != LabelState::kNegative});
+      const bool positive = example.states[task] != LabelState::kNegative;
+      matured->push_back({.task = task,
+                          .positive = positive,
+                          .id = id,
+                          .predicted = example.predicted[task],
+                          .worth = positive && IsValue(task) ? example.worth : 0.0f});
     }
   }
   while (!forgets_.empty() && std::get<0>(*forgets_.begin()) < now_ts_) {

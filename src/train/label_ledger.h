@@ -63,6 +63,9 @@ class LabelLedger {
   struct Matured {
     size_t task = 0;
     bool positive = false;
+    uint64_t id = 0;
+    float predicted = 0;  // of the task, when it was shown
+    float worth = 0;      // of a value: what it brought
   };
   struct Counts {           // of one task
     uint64_t open = 0;      // now

@@ -5,8 +5,22 @@
 
 namespace heed::train {
 
+// Before the difference is in the window: its own scale must not depend on it.
+bool LearningHealth::Sudden(double difference) {
+  if (!(options_.sudden_false_alarms > 0)) return false;
+  constexpr double kBet = 0.25;  // near the best for harms of .3 to 3 deviations: docs/learning.md
+  const double n = std::max<double>(1, static_cast<double>(window_.size()));
+  const double scale = std::sqrt(std::max(0.0, squares_) / n);
+  const double bet = kBet / std::max(scale, options_.sudden_min_worse);
+  const double u = std::clamp(bet * difference, -1.0, 1.0);
+  evidence_ = (evidence_ + 1) * std::exp(u - u * u / 2 - bet * options_.sudden_min_worse);
+  const double limit = static_cast<double>(options_.promote_after) / options_.sudden_false_alarms;
+  return !(evidence_ < limit);  // NaN is no health either
+}
+
 LearningHealth::Verdict LearningHealth::Add(double live_loss, double shadow_loss) {
   const double difference = live_loss - shadow_loss;
+  const bool sudden = Sudden(difference);
   window_.push_back(difference);
   sum_ += difference;
   squares_ += difference * difference;
@@ -20,7 +34,8 @@ LearningHealth::Verdict LearningHealth::Add(double live_loss, double shadow_loss
     sum_ = squares_ = 0;
     for (const double d : window_) sum_ += d, squares_ += d * d;
   }
-  Verdict verdict = Verdict::kNone;
+  Verdict verdict = sudden ? Verdict::kRollback : Verdict::kNone;
+  sudden_ += sudden ? 1 : 0;
   if (window_.size() >= options_.min_examples && examples_ % options_.check_every == 0) {
     const Summary now = summary();
     const double limit =
@@ -35,7 +50,8 @@ LearningHealth::Verdict LearningHealth::Add(double live_loss, double shadow_loss
 }
 
 LearningHealth::Summary LearningHealth::summary() const {
-  Summary out{.examples = examples_, .promotions = promotions_, .rollbacks = rollbacks_};
+  Summary out{
+      .examples = examples_, .promotions = promotions_, .rollbacks = rollbacks_, .sudden = sudden_};
   const auto n = static_cast<double>(window_.size());
   if (n < 2) return out;
   out.difference = sum_ / n;
@@ -46,7 +62,7 @@ LearningHealth::Summary LearningHealth::summary() const {
 
 void LearningHealth::Restart() {
   window_.clear();
-  sum_ = squares_ = 0;
+  sum_ = squares_ = evidence_ = 0;
   examples_ = 0;
 }
 
@@ -70,6 +86,16 @@ void LearningHealth::Read(ByteReader* in) {
   examples_ = in->Varint();
   promotions_ = in->Varint();
   rollbacks_ = in->Varint();
+}
+
+void LearningHealth::WriteSudden(ByteWriter* out) const {
+  out->Fixed(evidence_);
+  out->Varint(sudden_);
+}
+
+void LearningHealth::ReadSudden(ByteReader* in) {
+  evidence_ = in->Fixed<double>();
+  sudden_ = in->Varint();
 }
 
 }  // namespace heed::train

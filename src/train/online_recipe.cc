@@ -22,6 +22,10 @@ OnlineOptions ReadOnline(const TomlTable& table, size_t tasks) {
   health.window = table.Count("health_window", health.window, 1);
   health.min_worse = table.Number("health_min_worse", health.min_worse, 0, 100);
   health.promote_after = table.Count64("promote_after", health.promote_after);
+  health.sudden_min_worse =
+      table.Number("health_sudden_min_worse", health.sudden_min_worse, 1e-6, 100);
+  health.sudden_false_alarms =
+      table.Number("health_sudden_false_alarms", health.sudden_false_alarms, 0, 1);
   options.optimizer = ReadOptimizer(table.Table("optimizer"), options.optimizer);
   return options;
 }

@@ -33,6 +33,7 @@ learn_every_s = 0
 viewer_share = 1
 label_rate_factor = 100
 health_min_worse = 10
+health_sudden_false_alarms = 0
 [online.optimizer]
 )" + rates +
          R"([[baseline]]

@@ -35,6 +35,9 @@ Status Check(const OnlineOptions& options, const model::Schema& schema) {
   if (options.health.window == 0 || options.health.check_every == 0) {
     return refuse("health", "a window or a distance of looks of 0 examples");
   }
+  if (options.health.sudden_false_alarms > 0 && !(options.health.sudden_min_worse > 0)) {
+    return refuse("health.sudden_min_worse", "not positive");
+  }
   if (options.optimizer.all_rows) return refuse("all_rows", "online steps move touched rows only");
   return {};
 }
@@ -70,6 +73,7 @@ struct OnlineTrainer::Impl {
         rates(wanted.label_rate, wanted.ledger.windows.size()),
         health(wanted.health),
         progressive(wanted.ledger.windows.size(), wanted.progressive_window),
+        values(live->config().schema.tasks, wanted.progressive_window),
         drift(live->config().schema, wanted.drift_horizon),
         touched(live->net().tables.size()) {
     live->SetCounting(false);  // once an example, not once a label
@@ -87,6 +91,7 @@ struct OnlineTrainer::Impl {
   Status Show(const Feedback& feedback);
   void Advance(int64_t now_ts);
   void Suspect(bool wrong);
+  void Came(const LabelLedger::Due& due);
   void Learn(const Lesson& lesson, LearnReport* report);
   bool Fit(const Lesson& lesson);
   void Judge(const Lesson& lesson);
@@ -104,6 +109,7 @@ struct OnlineTrainer::Impl {
   LabelRateGuard rates;
   LearningHealth health;
   Progressive progressive;
+  ProgressiveValues values;
   InputDrift drift;
   std::vector<TouchedRows> touched;
   Alarm alarm = Alarm::kNone;
@@ -145,9 +151,22 @@ void OnlineTrainer::Impl::Advance(int64_t now_ts) {
   matured.clear();
   ledger.Advance(now_ts, &matured);
   for (const LabelLedger::Matured& outcome : matured) {
+    if (schema().tasks[outcome.task].kind == model::TaskKind::kValue) {
+      values.Ended(outcome.task, outcome.id, outcome.predicted, outcome.worth);
+    }
     Suspect(rates.Matured(outcome.task, outcome.positive));
   }
   Expire();
+}
+
+// Of an amount: by what was said of it when its example was shown.
+void OnlineTrainer::Impl::Came(const LabelLedger::Due& due) {
+  const std::vector<float>& predicted = due.example->predicted;
+  // What is served is times the probability of what it is given.
+  const size_t given = live->net().layout.given[due.task];
+  const float chance = given < predicted.size() ? predicted[given] : 1.0f;
+  if (chance > 0) values.Came(due.task, predicted[due.task] / chance, due.example->worth);
+  if (due.known == LabelState::kCorrected) values.Correct(due.task, due.id, due.example->worth);
 }
 
 void OnlineTrainer::Impl::Expire() {
@@ -341,7 +360,7 @@ LearnReport OnlineTrainer::Learn(int64_t now_ts, uint32_t max_steps) {
       const bool value = task.kind == model::TaskKind::kValue;
       const bool positive = due.known != LabelState::kNegative;
       if (value) {
-        // An amount has no log loss; it is learned and not judged.
+        in.Came(due);
       } else if (due.known != LabelState::kCorrected || !in.progressive.Correct(due.task, due.id)) {
         in.progressive.Add(due.task, due.id, due.example->predicted[due.task], positive);
       }
@@ -369,6 +388,7 @@ bool OnlineTrainer::due() const { return impl_->ledger.due() > 0; }
 const model::Ranker& OnlineTrainer::live() const { return *impl_->live; }
 const model::Ranker& OnlineTrainer::shadow() const { return *impl_->shadow; }
 const Progressive& OnlineTrainer::progressive() const { return impl_->progressive; }
+const ProgressiveValues& OnlineTrainer::values() const { return impl_->values; }
 const InputDrift& OnlineTrainer::drift() const { return impl_->drift; }
 Alarm OnlineTrainer::alarm() const { return impl_->alarm; }
 
@@ -445,6 +465,9 @@ std::string OnlineTrainer::Impl::Rest() const {
   health.Write(&out);
   progressive.Write(&out);
   drift.Write(&out);
+  drift.WriteBins(&out);
+  health.WriteSudden(&out);
+  values.Write(&out);
   return rest;
 }
 
@@ -468,6 +491,12 @@ Status OnlineTrainer::Impl::RestoreRest(std::string_view bytes) {
   health.Read(&reader);
   progressive.Read(&reader);
   drift.Read(&reader);
+  // What earlier builds did not keep stands at the end: without it they are counted anew.
+  if (reader.remaining() > 0) {
+    drift.ReadBins(&reader);
+    health.ReadSudden(&reader);
+    values.Read(&reader);
+  }
   if (!reader.ok() || reader.remaining() != 0) {
     return Corruption("learner: made with other options, or damaged");
   }

@@ -23,6 +23,7 @@
 #include "model/checkpoint_chain.h"
 #include "model/ranker.h"
 #include "train/attribution.h"
+#include "train/input_drift.h"
 #include "train/label_ledger.h"
 #include "train/learning_guards.h"
 #include "train/learning_health.h"
@@ -133,6 +134,7 @@ class OnlineTrainer {
 
   OnlineStats stats() const;
   const Progressive& progressive() const;
+  const ProgressiveValues& values() const;
   const InputDrift& drift() const;
 
  private:

@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
-#include "model/ranker_net.h"
+#include "nn/loss.h"
 
 namespace heed::train {
 
@@ -60,81 +59,96 @@ void Progressive::Read(ByteReader* in) {
   }
 }
 
-InputDrift::InputDrift(const model::Schema& schema, uint32_t horizon)
-    : keep_(1.0 - 1.0 / static_cast<double>(std::max(horizon, 1u))),
-      means_(schema.numerics.size()),
-      squares_(means_.size()),
-      absent_(means_.size()) {}
-
-void InputDrift::Add(const model::Ranker& ranker, const model::Batch& batch) {
-  const model::Net& net = ranker.net();
-  const model::Layout& layout = net.layout;
-  const auto numbers = [&](model::Side side, const std::vector<float>& values, size_t rows) {
-    const std::vector<size_t> columns = net.config.schema.NumericsOf(side);
-    for (size_t i = 0; i < rows * columns.size(); ++i) {
-      const size_t column = columns[i % columns.size()];
-      const bool absent = std::isnan(values[i]);
-      absent_[column].Add(absent ? 1.0 : 0.0, keep_);
-      if (absent) continue;
-      const double z = (static_cast<double>(values[i]) - net.numeric_mean[column]) /
-                       static_cast<double>(net.numeric_deviation[column]);
-      means_[column].Add(z, keep_);
-      squares_[column].Add(z * z, keep_);
+ProgressiveValues::ProgressiveValues(const std::vector<model::TaskSpec>& tasks, uint32_t window)
+    : window_(window), tasks_(tasks.size()) {
+  for (size_t t = 0; t < tasks.size(); ++t) {
+    if (tasks[t].kind == model::TaskKind::kValue) {
+      tasks_[t].delta = static_cast<double>(tasks[t].huber_delta);
     }
-  };
-  numbers(model::Side::kRequest, batch.request_numerics, batch.requests);
-  numbers(model::Side::kCandidate, batch.candidate_numerics, batch.candidates);
-  const auto keys = [&](const std::vector<model::Layout::Field>& fields,
-                        const std::vector<model::Key>& values) {
-    for (size_t i = 0; i < values.size(); ++i) {
-      if (values[i] == 0) continue;
-      uint32_t row = 0;
-      net.tables[fields[i % fields.size()].table].Rows(&values[i], 1, 1, &row, 1);
-      unseen_.Add(row == nn::EmbeddingTable::kUnseen ? 1.0 : 0.0, keep_);
-    }
-  };
-  keys(layout.request_fields, batch.request_keys);
-  keys(layout.candidate_fields, batch.candidate_keys);
+  }
 }
 
-std::vector<InputDrift::Numeric> InputDrift::numerics() const {
-  std::vector<Numeric> out(means_.size());
-  for (size_t i = 0; i < out.size(); ++i) {
-    const double mean = means_[i].value;
-    const double deviation = std::sqrt(std::max(0.0, squares_[i].value - mean * mean));
-    out[i] = {mean, means_[i].weight > 0 ? deviation : 1.0, absent_[i].value};
+void ProgressiveValues::Ended(size_t task, uint64_t example, float expected, float brought) {
+  std::deque<Example>& ended = tasks_[task].ended;
+  ended.push_back({example, expected, brought});
+  if (ended.size() > window_) ended.pop_front();
+}
+
+bool ProgressiveValues::Correct(size_t task, uint64_t example, float brought) {
+  std::deque<Example>& ended = tasks_[task].ended;
+  const auto found = std::find_if(ended.rbegin(), ended.rend(),
+                                  [&](const Example& one) { return one.id == example; });
+  if (found == ended.rend()) return false;
+  found->brought = brought;
+  return true;
+}
+
+void ProgressiveValues::Came(size_t task, float predicted, float amount) {
+  std::deque<Amount>& came = tasks_[task].came;
+  came.push_back({predicted, amount});
+  if (came.size() > window_) came.pop_front();
+}
+
+ProgressiveValues::Metrics ProgressiveValues::Measured(size_t task) const {
+  const Task& of = tasks_[task];
+  Metrics out;
+  Predictions predictions;
+  for (const Example& one : of.ended) {
+    predictions.probabilities.push_back(one.expected);
+    predictions.labels.push_back(one.brought > 0 ? one.brought : std::nanf(""));
   }
+  out.shown = MeasureValue(predictions);
+  out.amounts = static_cast<double>(of.came.size());
+  for (const Amount& one : of.came) {
+    const double off = static_cast<double>(one.predicted) - static_cast<double>(one.amount);
+    out.mean_absolute_error += std::abs(off);
+    out.huber += nn::Huber(off / of.delta);
+  }
+  out.mean_absolute_error /= out.amounts;  // NaN of none
+  out.huber /= out.amounts;
   return out;
 }
 
-double InputDrift::Numeric::divergence() const {
-  const double squared = deviation * deviation, shift = mean * mean;
-  if (!(squared > 0)) return std::numeric_limits<double>::infinity();
-  return 0.5 * (squared + shift + (1 + shift) / squared - 2);
+void ProgressiveValues::Write(ByteWriter* out) const {
+  for (const Task& task : tasks_) {
+    if (task.delta == 0) continue;
+    out->Varint(task.ended.size());
+    for (const Example& one : task.ended) {
+      out->Fixed(one.id);
+      out->Fixed(one.expected);
+      out->Fixed(one.brought);
+    }
+    out->Varint(task.came.size());
+    for (const Amount& one : task.came) {
+      out->Fixed(one.predicted);
+      out->Fixed(one.amount);
+    }
+  }
 }
 
-double InputDrift::unseen_keys() const { return unseen_.value; }
-
-void InputDrift::Write(ByteWriter* out) const {
-  const auto write = [&](const Mean& mean) {
-    out->Fixed(mean.value);
-    out->Fixed(mean.weight);
-  };
-  for (const auto* means : {&means_, &squares_, &absent_}) {
-    for (const Mean& mean : *means) write(mean);
+void ProgressiveValues::Read(ByteReader* in) {
+  for (Task& task : tasks_) {
+    if (task.delta == 0) continue;
+    const uint64_t ended = in->Varint();
+    if (ended > window_) return in->Fail();
+    task.ended.clear();
+    for (uint64_t i = 0; i < ended; ++i) {
+      Example one;
+      one.id = in->Fixed<uint64_t>();
+      one.expected = in->Fixed<float>();
+      one.brought = in->Fixed<float>();
+      task.ended.push_back(one);
+    }
+    const uint64_t came = in->Varint();
+    if (came > window_) return in->Fail();
+    task.came.clear();
+    for (uint64_t i = 0; i < came; ++i) {
+      Amount one;
+      one.predicted = in->Fixed<float>();
+      one.amount = in->Fixed<float>();
+      task.came.push_back(one);
+    }
   }
-  write(unseen_);
-}
-
-void InputDrift::Read(ByteReader* in) {
-  const auto read = [&](Mean* mean) {
-    mean->value = in->Fixed<double>();
-    mean->weight = in->Fixed<double>();
-  };
-  for (auto* means : {&means_, &squares_, &absent_}) {
-    for (Mean& mean : *means) read(&mean);
-  }
-  read(&unseen_);
 }
 
 }  // namespace heed::train

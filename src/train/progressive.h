@@ -1,6 +1,5 @@
 // How good a learning model is, judged on every example before it learns from it (progressive
-// validation: Blum, Kalai, Langford 1999), and how far its inputs are from those it was made on.
-// Deterministic, not thread-safe.
+// validation: Blum, Kalai, Langford 1999). Deterministic, not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +7,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "model/ranker.h"
+#include "model/schema.h"
 #include "train/metrics.h"
 
 namespace heed::train {
@@ -37,41 +36,47 @@ class Progressive {
   std::vector<std::deque<Label>> tasks_;
 };
 
-// Exponentially forgetting means over about `horizon` examples.
-class InputDrift {
+// The same of amounts: what an example was expected to bring when it was shown, and what it brought.
+class ProgressiveValues {
  public:
-  struct Numeric {
-    // In deviations of the training rows; 0 and 1 where nothing has changed.
-    double mean = 0, deviation = 1;
-    double absent = 0;  // share without a value
-    // How far that is from the training rows, as normals of these means and deviations: the symmetric
-    // Kullback-Leibler divergence, in nats. The population stability index is its estimate from bins,
-    // and its rules of thumb hold: 0.1 is worth a look, 0.25 another population. Infinite without spread.
-    double divergence() const;
-  };
-  InputDrift(const model::Schema& schema, uint32_t horizon);
+  ProgressiveValues(const std::vector<model::TaskSpec>& tasks, uint32_t window);
 
-  // Every row of `batch`, against the scaling and the tables of `ranker`.
-  void Add(const model::Ranker& ranker, const model::Batch& batch);
-  // By the schema's numerics.
-  std::vector<Numeric> numerics() const;
-  // Share of the keys of the fields, absent ones left out, that have no row in the model.
-  double unseen_keys() const;
+  // An example's window has ended. `expected`: what is served, of examples that bring nothing, too.
+  void Ended(size_t task, uint64_t example, float expected, float brought);
+  // It brought that after all; false when it is not in the window. O(window).
+  bool Correct(size_t task, uint64_t example, float brought);
+  // An amount came that was predicted, given that one comes.
+  void Came(size_t task, float predicted, float amount);
+
+  struct Metrics {
+    // Over the last `window` examples that ended: bias ratio (pcoc), revenue capture.
+    ValueMetrics shown;
+    // Over the last `window` amounts, of predictions given that one comes; NaN without any.
+    double amounts = 0;
+    double mean_absolute_error = 0;  // in the label's units
+    double huber = 0;  // the loss that is trained: mean of h((predicted - amount) / delta)
+  };
+  // Exact. O(window log window).
+  Metrics Measured(size_t task) const;
 
   void Write(ByteWriter* out) const;
   void Read(ByteReader* in);
 
  private:
-  struct Mean {  // of what it is given, from the first value on
-    double value = 0, weight = 0;
-    void Add(double x, double keep) {
-      weight = keep * weight + 1;
-      value += (x - value) / weight;
-    }
+  struct Example {
+    uint64_t id = 0;
+    float expected = 0, brought = 0;
   };
-  double keep_;
-  std::vector<Mean> means_, squares_, absent_;  // by numeric
-  Mean unseen_;
+  struct Amount {
+    float predicted = 0, amount = 0;
+  };
+  struct Task {
+    double delta = 0;  // 0: no value
+    std::deque<Example> ended;
+    std::deque<Amount> came;
+  };
+  uint32_t window_;
+  std::vector<Task> tasks_;
 };
 
 }  // namespace heed::train

@@ -13,8 +13,10 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/suggest.h"
+#include "model/ranker_net.h"
 #include "train/calibration.h"
 #include "train/evaluate.h"
+#include "train/input_drift.h"
 #include "train/metrics.h"
 #include "train/training_state.h"
 
@@ -161,10 +163,13 @@ class Run {
 
   Status Start() {
     start_ = kept_ = Now();
+    const View view{Setting::kOnline, plan_.vocabulary};
     HEED_ASSIGN_OR_RETURN(ranker_, model::Ranker::Create(config_, options_.seed));
+    model::Net net = ranker_->net();
+    net.numeric_bins = BinNumerics(data_, view, plan_.samples);
+    ranker_ = model::Ranker::Of(net);
     CorrectLogits();
     ranker_->SetThreads(options_.threads);
-    const View view{Setting::kOnline, plan_.vocabulary};
     std::vector<float> mean, deviation;
     data_.NumericScaling(view, plan_.samples, &mean, &deviation);
     ranker_->SetNumericScaling(mean, deviation);

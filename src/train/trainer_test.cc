@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "train/calibration.h"
 #include "train/evaluate.h"
+#include "train/input_drift.h"
 #include "train/ranker_experiment.h"
 #include "train/recipe.h"
 #include "train/test_files.h"
@@ -53,6 +54,24 @@ TEST(Trainer, LearnsWhatTheWorldHides) {
   // A user's taste is a coin of .8 / .2; knowing it exactly gives AUC .8.
   EXPECT_GT(report.value().tasks[0].metrics.auc, 0.70);
   EXPECT_EQ(report.value().rows, arena.data->samples_of(Split::kTest).size());
+}
+
+TEST(Trainer, KeepsHowItsTrainingRowsWereDistributed) {
+  Arena arena;
+  arena.options.epochs = 1;
+  const TrainResult result = arena.Train();
+  const auto psi = [&](Split split) {
+    model::Batch batch;
+    arena.data->FillBatch({}, arena.data->samples_of(split), &batch);
+    InputDrift drift(arena.data->schema(), ~uint32_t{0});
+    drift.Add(*result.ranker, batch);
+    double most = 0;
+    for (const auto& numeric : drift.numerics(*result.ranker)) most = std::max(most, numeric.psi);
+    return most;
+  };
+  ASSERT_FALSE(arena.data->schema().numerics.empty());
+  EXPECT_LT(psi(Split::kTrain), 1e-6);
+  EXPECT_GT(psi(Split::kTest), 1e-3);  // rates move as the past grows
 }
 
 TEST(Trainer, LearnsThroughAProjection) {

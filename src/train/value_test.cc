@@ -191,17 +191,44 @@ TEST(Values, AreLearnedOnline) {
     return shown.features->candidate_keys[0] % 4 == 0 ? 300.0f : 100.0f;
   };
   int64_t ts = 0;
+  // As it should be judged: by what was said when it was shown.
+  std::vector<float> expected, brought;
+  double off_before = 0, clicks = 0;
   for (int i = 0; i < 6'000; ++i) {
     ts += 100;
     const Feedback shown = stream.Show(ts);
+    model::Scores said;
+    ASSERT_TRUE(trainer.live().Forward(*shown.features, false, &said).ok());
+    expected.push_back(said.probabilities[2]);
+    brought.push_back(stream.clicked() ? amount(shown) : std::nanf(""));
     Feed(&trainer, shown);
     if (stream.clicked()) {
       Feedback positive = stream.Positive(ts + 10, 1 | 4);
       positive.worth = amount(shown);
+      clicks += 1;
+      off_before += static_cast<double>(
+          std::abs(said.probabilities[2] / said.probabilities[0] - positive.worth));
       Feed(&trainer, positive);
     }
     trainer.Learn(ts, 4);
   }
+  const ProgressiveValues::Metrics judged = trainer.values().Measured(2);
+  EXPECT_EQ(judged.amounts, clicks);
+  EXPECT_NEAR(judged.mean_absolute_error, off_before / clicks, 1e-3);
+  EXPECT_GT(judged.huber, 0);
+  // Windows of 3,000 ms have ended for all but the last 30; of those the last 5,000.
+  const auto last = [](std::vector<float> all) {
+    all.resize(all.size() - 30);
+    all.erase(all.begin(), all.end() - 5'000);
+    return all;
+  };
+  const ValueMetrics exact = MeasureValue(
+      {.scores = {}, .probabilities = last(expected), .labels = last(brought), .groups = {}});
+  EXPECT_EQ(judged.shown.rows, exact.rows);
+  EXPECT_EQ(judged.shown.paid, exact.paid);
+  EXPECT_NEAR(judged.shown.pcoc, exact.pcoc, 1e-6);
+  EXPECT_NEAR(judged.shown.revenue_capture, exact.revenue_capture, 1e-6);
+  EXPECT_NEAR(exact.pcoc, 1.0, 0.2);
   double off = 0, clicked = 0;
   for (int i = 0; i < 300; ++i) {
     const Feedback shown = stream.Show(ts);
@@ -217,6 +244,15 @@ TEST(Values, AreLearnedOnline) {
   EXPECT_LT(off / clicked, 60.0) << "a constant is off by about 100";
   EXPECT_EQ(trainer.stats().alarm, Alarm::kNone);
   EXPECT_EQ(trainer.progressive().Measured(2).rows, 0);
+  // An amount that comes after its window counts as what its example brought after all.
+  Feed(&trainer, stream.Show(ts));
+  trainer.Learn(ts + 4'000, 100);
+  const double before = trainer.values().Measured(2).shown.paid;
+  Feedback late = stream.Positive(ts + 4'500, 1 | 4);
+  late.worth = 50'000.0f;
+  Feed(&trainer, late);
+  trainer.Learn(ts + 4'600, 100);
+  EXPECT_EQ(trainer.values().Measured(2).shown.paid, before + 1);
   // And restored it goes on alike.
   auto again = OnlineTrainer::Restore(trainer.Serialize(), options);
   ASSERT_TRUE(again.ok()) << again.status().ToString();
