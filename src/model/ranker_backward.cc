@@ -41,7 +41,8 @@ void Net::BackwardWide(const Batch& batch, ConstMat d_logits, Workspace* work) {
 namespace {
 
 // Gradients of one history's tokens on their way to the rows of its parts.
-class RowsBack : public nn::TokenGradients {
+// On lines of its own, as each has a thread.
+class alignas(64) RowsBack : public nn::TokenGradients {
  public:
   struct Part {
     nn::EmbeddingTable* table;
@@ -54,21 +55,33 @@ class RowsBack : public nn::TokenGradients {
         rows_(sequence.rows),
         marks_(sequence.marks),
         width_(width),
-        now_(now) {}
+        now_(now),
+        tokens_(parts.size()) {}
 
   void Start(size_t first, size_t tokens) override {
     if (now_ == nullptr) return;
     const size_t K = parts_.size();
     first_ = first;
-    slots_.resize(tokens * K);
     for (size_t k = 0; k < K; ++k) {
-      const uint32_t* rows = rows_.data() + first * K + k;
-      parts_[k].gradient->Slots(lane_, rows, marks_.data() + first * K + k, K, tokens,
-                                slots_.data() + k);
-      for (size_t t = 0; t < tokens; ++t) {
-        if (slots_[t * K + k] == nn::RowGradient::kOnce) {
-          parts_[k].table->PrefetchState(*now_, rows[t * K]);
-        }
+      // Which token is of which kind is no more than chance: they are told apart without a branch.
+      Tokens& of = tokens_[k];
+      of.once.resize(tokens);
+      of.repeated.resize(tokens);
+      size_t once = 0, repeated = 0;
+      const uint32_t *rows = rows_.data() + first * K + k, *marks = marks_.data() + first * K + k;
+      for (uint32_t t = 0; t < tokens; ++t) {
+        const bool alone = marks[t * K] == nn::RowGradient::kOnce;
+        of.once[once] = t;
+        of.repeated[repeated].token = t;
+        once += alone ? 1 : 0;
+        repeated += alone ? 0 : 1;
+      }
+      of.once.resize(once);
+      of.repeated.resize(repeated);
+      of.next_once = of.next_repeated = 0;
+      for (const uint32_t t : of.once) parts_[k].table->PrefetchState(*now_, rows[t * K]);
+      for (Repeated& one : of.repeated) {
+        one.slot = parts_[k].gradient->SlotOf(lane_, marks[one.token * K], rows[one.token * K]);
       }
     }
   }
@@ -83,14 +96,16 @@ class RowsBack : public nn::TokenGradients {
         parts_[k].gradient->Add(rows, K, 0, ConstMat{own, tokens, width_, g_stride});
         continue;
       }
+      Tokens& of = tokens_[k];
+      const size_t begin = first - first_, end = begin + tokens;
       once_.clear();
-      const uint32_t* slots = slots_.data() + (first - first_) * K + k;
-      for (uint32_t t = 0; t < tokens; ++t) {
-        if (slots[t * K] == nn::RowGradient::kOnce) {
-          once_.push_back(t);
-        } else {
-          parts_[k].gradient->AddAt(lane_, slots[t * K], own + t * g_stride);
-        }
+      for (; of.next_once < of.once.size() && of.once[of.next_once] < end; ++of.next_once) {
+        once_.push_back(of.once[of.next_once] - static_cast<uint32_t>(begin));
+      }
+      for (; of.next_repeated < of.repeated.size(); ++of.next_repeated) {
+        const Repeated& one = of.repeated[of.next_repeated];
+        if (one.token >= end) break;
+        parts_[k].gradient->AddAt(lane_, one.slot, own + (one.token - begin) * g_stride);
       }
       squares_ +=
           parts_[k].table->ApplyAt(*now_, rows, K, once_.data(), once_.size(), own, g_stride, next);
@@ -100,12 +115,23 @@ class RowsBack : public nn::TokenGradients {
   double squares() const { return squares_; }
 
  private:
+  // Of one part of the history's tokens: those whose rows the batch has nowhere else, and the others.
+  struct Repeated {
+    uint32_t token = 0, slot = 0;
+  };
+  struct Tokens {
+    std::vector<uint32_t> once;
+    std::vector<Repeated> repeated;
+    size_t next_once = 0, next_repeated = 0;
+  };
+
   const std::vector<Part>& parts_;
   size_t lane_;
   const std::vector<uint32_t>&rows_, &marks_;
   size_t width_, first_ = 0;
   const nn::Update* now_;
-  std::vector<uint32_t> slots_, once_;
+  std::vector<Tokens> tokens_;  // by part
+  std::vector<uint32_t> once_;
   double squares_ = 0.0;
 };
 
@@ -243,33 +269,41 @@ void Net::BackwardTokens(const Batch& batch, size_t s, Workspace* work) {
 
 // Every place of the batch, so that those that are alone can be told.
 void Net::Mark(Workspace* work) const {
-  work->field_marks.resize(tables.size());
   for (size_t s = 0; s < layout.sequences.size(); ++s) {
     work->sequences[s].marks.resize(work->sequences[s].rows.size());
   }
-  ParallelFor(tables.size(), [&](size_t table) {
-    nn::RowGradient* gradient = &work->d_rows[table];
-    const auto mark = [&](const std::vector<Layout::Field>& fields,
-                          const std::vector<uint32_t>& rows) {
-      std::vector<uint32_t>& marks = work->field_marks[table];
-      marks.resize(std::max(marks.size(), rows.size()));
+  // body(rows, marks, step, n) for each column of this table's rows; fields have no marks.
+  const auto each_column = [&](size_t table, auto body) {
+    const auto of_fields = [&](const std::vector<Layout::Field>& fields,
+                               const std::vector<uint32_t>& rows) {
       for (size_t f = 0; f < fields.size(); ++f) {
         if (fields[f].table != table) continue;
-        gradient->Mark(rows.data() + f, fields.size(), rows.size() / fields.size(), marks.data(),
-                       1);
+        body(rows.data() + f, nullptr, fields.size(), rows.size() / fields.size());
       }
     };
-    mark(layout.request_fields, work->request_rows);
-    mark(layout.candidate_fields, work->candidate_rows);
+    of_fields(layout.request_fields, work->request_rows);
+    of_fields(layout.candidate_fields, work->candidate_rows);
     for (size_t s = 0; s < layout.sequences.size(); ++s) {
       const std::vector<size_t>& parts = layout.sequences[s].tables;
       Workspace::Sequence& own = work->sequences[s];
       const size_t K = parts.size();
       for (size_t k = 0; k < K; ++k) {
         if (parts[k] != table) continue;
-        gradient->Mark(own.rows.data() + k, K, own.rows.size() / K, own.marks.data() + k, K);
+        body(own.rows.data() + k, own.marks.data() + k, K, own.rows.size() / K);
       }
     }
+  };
+  using Rows = const uint32_t*;
+  ParallelFor(tables.size(), [&](size_t table) {
+    nn::RowGradient* gradient = &work->d_rows[table];
+    size_t places = 0;
+    each_column(table, [&](Rows, uint32_t*, size_t, size_t n) { places += n; });
+    gradient->StartMarks(places);
+    each_column(
+        table, [&](Rows rows, uint32_t*, size_t step, size_t n) { gradient->Mark(rows, step, n); });
+    each_column(table, [&](Rows rows, uint32_t* marks, size_t step, size_t n) {
+      if (marks != nullptr) gradient->Number(rows, step, n, marks);
+    });
   });
 }
 

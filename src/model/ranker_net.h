@@ -70,7 +70,7 @@ struct Layout {
 struct Workspace {
   struct Sequence {
     std::vector<uint32_t> rows;   // [tokens, K]
-    std::vector<uint32_t> marks;  // of RowGradient::Mark, when rows may be updated at once
+    std::vector<uint32_t> marks;  // RowGradient::Number's, when rows may be updated at once
     nn::Matrix tokens;            // [tokens, token_width]
     nn::Matrix queries;           // [N, queries d]; not with a projection
     std::vector<float> log_age;   // [tokens]
@@ -86,7 +86,6 @@ struct Workspace {
     nn::Matrix d_mean;  // [R, K d], with a projection
   };
   std::vector<uint32_t> request_rows, candidate_rows;  // [R, F], [N, F]
-  std::vector<std::vector<uint32_t>> field_marks;      // by table: scratch of Net::Mark
   nn::Matrix item_fields, d_item_fields;               // [N, Fc d]: only with a projection
   nn::Matrix x_request, x_candidate;                   // the MLP's input, in its two parts
   std::vector<Sequence> sequences;

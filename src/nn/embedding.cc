@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -36,10 +37,11 @@ void CopyRow(const std::byte* source, size_t bytes, float* to) {
 void RowGradient::Start(size_t table_rows, size_t width) {
   for (Lane& lane : lanes_) {
     lane.rows.clear();
+    lane.numbers.clear();
+    lane.set.clear();
     lane.slot_of.clear();
-    lane.zeroed = 0;
   }
-  again_.clear();
+  numbers_ = 0;
   if (places_.size() < table_rows) places_.resize(table_rows);
   if (++batch_ == 0) {  // after four thousand million batches
     std::fill(places_.begin(), places_.end(), Place{});
@@ -51,66 +53,73 @@ void RowGradient::Start(size_t table_rows, size_t width) {
 void RowGradient::Add(const uint32_t* rows, size_t row_step, size_t column, ConstMat g) {
   Lane& lane = lanes_[0];
   slots_of_batch_.resize(g.rows);
+  const size_t known = lane.rows.size();
   for (size_t i = 0; i < g.rows; ++i) {
     if (i + kAhead < g.rows) __builtin_prefetch(&places_[rows[(i + kAhead) * row_step]], 1);
-    Place& place = places_[rows[i * row_step]];
-    if (!Knows(place)) Meet(&place);
-    if (lane.slot_of.size() <= place.mark) lane.slot_of.resize(again_.size(), kOnce);
-    slots_of_batch_[i] = lane.SlotOf(place.mark, rows[i * row_step]);
+    const uint32_t row = rows[i * row_step];
+    slots_of_batch_[i] = lane.SlotOf(NumberOf(row), row);
   }
   lane.Grow(width_);
+  std::fill(lane.set.begin() + static_cast<ptrdiff_t>(known), lane.set.end(), 1);
+  if (const size_t added = lane.rows.size() - known; added > 0) {
+    std::memset(lane.sums.data() + known * width_, 0, added * width_ * sizeof(float));
+  }
   kernels::Active().scatter_add(g.data, g.stride, slots_of_batch_.data(), g.rows, g.cols,
                                 lane.sums.data() + column, width_);
 }
 
-void RowGradient::Mark(const uint32_t* rows, size_t row_step, size_t n, uint32_t* marks,
-                       size_t mark_step) {
+void RowGradient::StartMarks(size_t places) {
+  // As many marks as rows, or 16 a place where that is less: of a large table one row in sixteen, at most,
+  // is then taken for another, and a hundred thousand places take half a megabyte, which the second cache
+  // holds.
+  constexpr size_t kEach = 16, kWord = 32;
+  const size_t marks = std::bit_ceil(std::max(std::min(places_.size(), kEach * places), kWord));
+  mark_mask_ = marks - 1;
+  marks_.assign(marks / kWord, 0);
+}
+
+void RowGradient::Mark(const uint32_t* rows, size_t row_step, size_t n) {
   for (size_t i = 0; i < n; ++i) {
-    if (i + kFarAhead < n) __builtin_prefetch(&places_[rows[(i + kFarAhead) * row_step]], 1);
-    Place& place = places_[rows[i * row_step]];
-    if (Knows(place)) {
-      again_[place.mark] = 1;
-    } else {
-      Meet(&place);
-    }
-    marks[i * mark_step] = place.mark;
+    const size_t at = rows[i * row_step] & mark_mask_, shift = at % 32 * 2;
+    uint64_t& marks = marks_[at / 32];
+    marks |= ((marks >> shift & 1) + 1) << shift;
   }
 }
 
-void RowGradient::Slots(size_t lane_index, const uint32_t* rows, const uint32_t* marks, size_t step,
-                        size_t n, uint32_t* slots) {
-  Lane& lane = lanes_[lane_index];
-  if (lane.slot_of.size() < again_.size()) lane.slot_of.resize(again_.size(), kOnce);
+void RowGradient::Number(const uint32_t* rows, size_t step, size_t n, uint32_t* numbers) {
+  // Which come twice is no more than chance: they are collected without a branch.
+  repeated_.resize(n);
+  size_t repeated = 0;
   for (size_t i = 0; i < n; ++i) {
-    const uint32_t mark = marks[i * step];
-    slots[i * step] = again_[mark] == 0 ? kOnce : lane.SlotOf(mark, rows[i * step]);
+    const size_t at = rows[i * step] & mark_mask_;
+    numbers[i * step] = kOnce;
+    repeated_[repeated] = static_cast<uint32_t>(i);
+    repeated += marks_[at / 32] >> (at % 32 * 2 + 1) & 1;
   }
-  lane.Grow(width_);
-  for (size_t i = 0; i < n; ++i) {
-    if (slots[i * step] == kOnce) continue;
-    const float* sum = lane.sums.data() + slots[i * step] * width_;
-    for (size_t j = 0; j < width_; j += 16) __builtin_prefetch(sum + j, 1);
+  for (size_t j = 0; j < repeated; ++j) {
+    if (j + kFarAhead < repeated) {
+      __builtin_prefetch(&places_[rows[repeated_[j + kFarAhead] * step]], 1);
+    }
+    const size_t i = repeated_[j] * step;
+    numbers[i] = NumberOf(rows[i]);
   }
 }
 
 void RowGradient::Merge() {
   constexpr size_t kPiece = 1024;  // rows; those of a lane are all different
   Lane& all = lanes_[0];
-  if (all.slot_of.size() < again_.size()) all.slot_of.resize(again_.size(), kOnce);
   for (size_t l = 1; l < kLanes; ++l) {
     const Lane& lane = lanes_[l];
     const size_t n = lane.rows.size();
     slots_of_batch_.resize(n);
     for (size_t i = 0; i < n; ++i) {
-      if (i + kAhead < n) __builtin_prefetch(&places_[lane.rows[i + kAhead]]);
-      slots_of_batch_[i] = all.SlotOf(places_[lane.rows[i]].mark, lane.rows[i]);
+      slots_of_batch_[i] = all.SlotOf(lane.numbers[i], lane.rows[i]);
     }
     all.Grow(width_);
     ParallelFor((n + kPiece - 1) / kPiece, [&](size_t piece) {
-      const size_t first = piece * kPiece;
-      kernels::Active().scatter_add(lane.sums.data() + first * width_, width_,
-                                    slots_of_batch_.data() + first, std::min(kPiece, n - first),
-                                    width_, all.sums.data(), width_);
+      for (size_t i = piece * kPiece; i < std::min(n, (piece + 1) * kPiece); ++i) {
+        AddAt(0, slots_of_batch_[i], lane.sums.data() + i * width_);
+      }
     });
   }
 }
@@ -118,11 +127,12 @@ void RowGradient::Merge() {
 double RowGradient::Squares() const {
   constexpr size_t kPiece = size_t{1} << 16;  // numbers
   const Lane& all = lanes_[0];
-  std::vector<double> sums((all.zeroed + kPiece - 1) / kPiece);
+  const size_t numbers = all.rows.size() * width_;
+  std::vector<double> sums((numbers + kPiece - 1) / kPiece);
   ParallelFor(sums.size(), [&](size_t piece) {
     const size_t first = piece * kPiece;
-    sums[piece] = static_cast<double>(kernels::Active().sum_squares(
-        all.sums.data() + first, std::min(kPiece, all.zeroed - first)));
+    sums[piece] = static_cast<double>(
+        kernels::Active().sum_squares(all.sums.data() + first, std::min(kPiece, numbers - first)));
   });
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
@@ -172,9 +182,32 @@ uint32_t EmbeddingTable::Admit(uint64_t key) {
 
 void EmbeddingTable::Rows(const uint64_t* keys, size_t key_step, size_t n, uint32_t* rows,
                           size_t row_step) const {
-  for (size_t i = 0; i < n; ++i) {
-    if (i + kFarAhead < n) map_.Prefetch(keys[(i + kFarAhead) * key_step]);
-    rows[i * row_step] = RowOf(keys[i * key_step]);
+  if (map_.slots().empty()) {
+    for (size_t i = 0; i < n; ++i) rows[i * row_step] = RowOf(keys[i * key_step]);
+    return;
+  }
+  // Most keys lie on the line where their probes begin. The others are left for a second pass, which
+  // fetches their second lines ahead: one waited for at once would hold up those behind it.
+  constexpr size_t kPiece = 1024;
+  uint32_t left[kPiece];
+  for (size_t first = 0; first < n; first += kPiece) {
+    const size_t some = std::min(kPiece, n - first);
+    const uint64_t* own = keys + first * key_step;
+    uint32_t* found = rows + first * row_step;
+    size_t lefts = 0;
+    for (size_t i = 0; i < some; ++i) {
+      if (first + i + kFarAhead < n) map_.Prefetch(own[(i + kFarAhead) * key_step]);
+      const uint64_t key = own[i * key_step];
+      const KeyMap::Entry& entry = map_.OnFirstLine(key);
+      // A key that waits has row 0, and is unseen.
+      found[i * row_step] = entry.row + (entry.row == kAbsent && key != 0 ? kUnseen : 0);
+      left[lefts] = static_cast<uint32_t>(i);
+      lefts += entry.key != key ? 1 : 0;
+    }
+    for (size_t j = 0; j < lefts; ++j) {
+      if (j + kAhead < lefts) map_.PrefetchSecondLine(own[left[j + kAhead] * key_step]);
+      found[left[j] * row_step] = RowOf(own[left[j] * key_step]);
+    }
   }
 }
 
@@ -212,11 +245,10 @@ void EmbeddingTable::CountRows(const uint64_t* keys, size_t key_step, size_t n, 
   const size_t pieces = (n + kPiece - 1) / kPiece;
   std::vector<uint8_t> left(pieces, 0);
   ParallelFor(pieces, [&](size_t piece) {
-    const size_t last = std::min(n, (piece + 1) * kPiece);
-    for (size_t i = piece * kPiece; i < last; ++i) {
-      if (i + kFarAhead < last) map_.Prefetch(keys[(i + kFarAhead) * key_step]);
-      const uint32_t row = RowOf(keys[i * key_step]);
-      rows[i * row_step] = row;
+    const size_t first = piece * kPiece, last = std::min(n, first + kPiece);
+    Rows(keys + first * key_step, key_step, last - first, rows + first * row_step, row_step);
+    for (size_t i = first; i < last; ++i) {
+      const uint32_t row = rows[i * row_step];
       left[piece] |= static_cast<uint8_t>(row == kUnseen);
       if (!counted_at_.empty()) Counted(row);
     }

@@ -39,31 +39,50 @@ struct TableShape {
 // exact (an optimiser sees one gradient a row) and deterministic.
 //
 // A backward pass that meets rows in order may be told which of them the batch has at one place only:
-// these it can update on the spot, while they are in the cache, and the result is the same. Mark all
-// places of the batch after Start, then ask Slots and AddAt, then Merge. Several threads may do so, each
-// in a lane of its own, whose sums are added in the order of lanes.
+// these it can update on the spot, while they are in the cache, and the result is the same. After Start
+// tell of all places of the batch (StartMarks, Mark), then ask Number, then SlotOf and AddAt for those
+// that are not alone, then Merge. Several threads may do so from SlotOf on, each in a lane of its own,
+// whose sums are added in the order of lanes.
 class RowGradient {
  public:
   static constexpr uint32_t kOnce = ~0u;
   static constexpr size_t kLanes = 4;
 
   void Start(size_t table_rows, size_t width);  // empty; keeps memory
-  // marks[i * mark_step] is what Slots takes; the rows, of the table the batch began with.
-  void Mark(const uint32_t* rows, size_t row_step, size_t n, uint32_t* marks, size_t mark_step);
-  // After all: slots[i * step] = kOnce where rows[i * step] was marked once, else what AddAt takes;
-  // fetches the sums that will be added to.
-  void Slots(size_t lane, const uint32_t* rows, const uint32_t* marks, size_t step, size_t n,
-             uint32_t* slots);
+  void StartMarks(size_t places);               // how many Mark will be told of
+  // Rows of the table the batch began with.
+  void Mark(const uint32_t* rows, size_t row_step, size_t n);
+  // After all: numbers[i * step] = kOnce where rows[i * step] was marked once, else what SlotOf takes. In
+  // tables of many more rows than places a few that were marked once get a number, too.
+  void Number(const uint32_t* rows, size_t step, size_t n, uint32_t* numbers);
+  // Of a lane, for AddAt, which must follow. Fetches the sum that will be added to.
+  uint32_t SlotOf(size_t lane, uint32_t number, uint32_t row) {
+    Lane& own = lanes_[lane];
+    const uint32_t slot = own.SlotOf(number, row);
+    own.Grow(width_);
+    if (own.set[slot] != 0) {
+      const float* sum = own.sums.data() + slot * width_;
+      for (size_t j = 0; j < width_; j += 16) __builtin_prefetch(sum + j, 1);
+    }
+    return slot;
+  }
   // Adds g [width] to a slot of a lane.
   void AddAt(size_t lane, uint32_t slot, const float* g) {
-    kernels::Active().axpy(1.0f, g, lanes_[lane].sums.data() + slot * width_, width_);
+    Lane& own = lanes_[lane];
+    float* sum = own.sums.data() + slot * width_;
+    if (own.set[slot] != 0) {
+      kernels::Active().axpy(1.0f, g, sum, width_);
+    } else {
+      own.set[slot] = 1;
+      std::memcpy(sum, g, width_ * sizeof(float));
+    }
   }
   void Merge();  // all lanes into the first, which is what follows
   // For i < n: adds row i of `g` to columns column .. column + g.cols - 1 of rows[i * row_step].
   void Add(const uint32_t* rows, size_t row_step, size_t column, ConstMat g);
   const std::vector<uint32_t>& rows() const { return lanes_[0].rows; }
   const float* Of(size_t i) const { return lanes_[0].sums.data() + i * width_; }
-  bool Touched(size_t row) const { return Knows(places_[row]); }  // or marked
+  bool Touched(size_t row) const { return Knows(places_[row]); }  // or numbered
   double Squares() const;                                         // of all sums
 
  private:
@@ -71,43 +90,45 @@ class RowGradient {
   // so that nothing is cleared.
   struct Place {
     uint32_t batch = 0;
-    uint32_t mark = 0;
+    uint32_t number = 0;
   };
-  struct Lane {
-    std::vector<uint32_t> rows;
-    std::vector<uint32_t> slot_of;  // by mark: into rows, or kOnce; as long as asked so far
-    Floats sums;                    // [rows, width], and memory of earlier batches behind
-    size_t zeroed = 0;              // numbers of it
-    // Sums of rows that are new since the last call become zeros. A plain resize of a vector fills
-    // number by number.
-    void Grow(size_t width) {
+  struct alignas(64) Lane {  // a line of its own: its thread's pushes are nobody else's
+    std::vector<uint32_t> rows, numbers;  // by slot
+    std::vector<uint8_t> set;             // by slot: whether its sum holds anything yet
+    std::vector<uint32_t> slot_of;        // by number, or kOnce; as long as asked so far
+    Floats sums;                          // [rows, width], and memory of earlier batches behind
+    void Grow(size_t width) {             // so that sums of all rows have a place
       const size_t wanted = rows.size() * width;
       if (sums.size() < wanted) sums.resize(std::max(wanted, 2 * sums.size()));
-      if (wanted > zeroed) {
-        std::memset(sums.data() + zeroed, 0, (wanted - zeroed) * sizeof(float));
-      }
-      zeroed = wanted;
     }
-    uint32_t SlotOf(uint32_t mark, uint32_t row) {
-      if (slot_of[mark] == kOnce) {
-        slot_of[mark] = static_cast<uint32_t>(rows.size());
+    uint32_t SlotOf(uint32_t number, uint32_t row) {
+      if (slot_of.size() <= number)
+        slot_of.resize(std::max<size_t>(number + 1, 2 * slot_of.size()), kOnce);
+      if (slot_of[number] == kOnce) {
+        slot_of[number] = static_cast<uint32_t>(rows.size());
         rows.push_back(row);
+        numbers.push_back(number);
+        set.push_back(0);
       }
-      return slot_of[mark];
+      return slot_of[number];
     }
   };
   bool Knows(const Place& place) const { return place.batch == batch_; }
-  void Meet(Place* place) {
-    *place = {batch_, static_cast<uint32_t>(again_.size())};
-    again_.push_back(0);
+  uint32_t NumberOf(uint32_t row) {
+    Place& place = places_[row];
+    if (!Knows(place)) place = {batch_, numbers_++};
+    return place.number;
   }
 
   size_t width_ = 0;
-  LineVector<Place> places_;    // by table row
-  std::vector<uint8_t> again_;  // by mark: marked more than once
+  // Two bits a row, or for several rows when there are many more than places: marked, marked again.
+  std::vector<uint64_t> marks_;
+  size_t mark_mask_ = 0;
+  LineVector<Place> places_;  // by table row
   uint32_t batch_ = 0;
+  uint32_t numbers_ = 0;  // given out
   Lane lanes_[kLanes];
-  std::vector<uint32_t> slots_of_batch_;
+  std::vector<uint32_t> slots_of_batch_, repeated_;
 };
 
 class EmbeddingTable {

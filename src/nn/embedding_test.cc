@@ -275,6 +275,85 @@ TEST(EmbeddingTable, AChangeThatDoesNotFitIsRefused) {
   EXPECT_TRUE(Same(target, table));
 }
 
+// Keys that have a row, that wait and that were never seen, in a map whose lines overflow; by columns.
+RC_GTEST_PROP(EmbeddingTable, RowsAreWhatAMapSays, ()) {
+  const auto size = *rc::gen::inRange<uint64_t>(0, 4000);
+  EmbeddingTable table({.width = 1, .admit_after = 2});
+  Random random(*rc::gen::arbitrary<uint64_t>());
+  std::vector<uint64_t> keys(size);
+  for (uint64_t& key : keys) key = random.Next() % (size + 1);
+  std::map<uint64_t, uint32_t> counts, want;
+  for (const uint64_t key : keys) {
+    if (key != 0 && ++counts[key] == 2) want.emplace(key, static_cast<uint32_t>(want.size() + 2));
+  }
+  Count(&table, keys);
+  std::vector<uint64_t> asked(2 * (size + 50), 77);  // every second is a neighbour's
+  for (uint64_t key = 0; key < size + 50; ++key) asked[2 * key] = key;
+  std::vector<uint32_t> rows(asked.size(), 99);
+  table.Rows(asked.data(), 2, size + 50, rows.data(), 2);
+  for (uint64_t key = 0; key < size + 50; ++key) {
+    const auto found = want.find(key);
+    const uint32_t other = key == 0 ? EmbeddingTable::kAbsent : EmbeddingTable::kUnseen;
+    RC_ASSERT(rows[2 * key] == (found == want.end() ? other : found->second));
+    RC_ASSERT(rows[2 * key + 1] == 99u);
+  }
+}
+
+// What lanes and fields leave is the sum by row; a row that is said to be alone is, and in a table with
+// fewer rows than 16 times the places every row that is alone is said to be.
+RC_GTEST_PROP(RowGradient, LanesAndFieldsMakeTheSumsByRow, ()) {
+  constexpr size_t kWidth = 3;
+  const auto table_rows = *rc::gen::inRange<size_t>(1, 5000);
+  const auto places = *rc::gen::inRange<size_t>(0, 400);
+  Random random(*rc::gen::arbitrary<uint64_t>());
+  RowGradient gradient;
+  for (int batch = 0; batch < 3; ++batch) {
+    gradient.Start(table_rows, kWidth);
+    std::vector<uint32_t> rows(2 * places), of_field(places / 4);  // the history has two columns
+    for (uint32_t& row : rows) row = static_cast<uint32_t>(random.Next() % table_rows);
+    for (uint32_t& row : of_field) row = static_cast<uint32_t>(random.Next() % table_rows);
+    std::map<uint32_t, int> times;
+    for (const uint32_t row : rows) ++times[row];
+    for (const uint32_t row : of_field) ++times[row];
+    gradient.StartMarks(rows.size() + of_field.size());
+    for (size_t column = 0; column < 2; ++column) {
+      gradient.Mark(rows.data() + column, 2, places);
+    }
+    gradient.Mark(of_field.data(), 1, of_field.size());
+    std::vector<uint32_t> numbers(rows.size());
+    for (size_t column = 0; column < 2; ++column) {
+      gradient.Number(rows.data() + column, 2, places, numbers.data() + column);
+    }
+    Matrix g(rows.size() + of_field.size(), kWidth);
+    for (size_t i = 0; i < g.size(); ++i) g.data()[i] = static_cast<float>(random.Next() % 100);
+    std::map<uint32_t, std::vector<float>> want;
+    const auto expect = [&](uint32_t row, const float* own) {
+      std::vector<float>& sum = want[row];
+      sum.resize(kWidth);
+      for (size_t j = 0; j < kWidth; ++j) sum[j] += own[j];
+    };
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (numbers[i] == RowGradient::kOnce) {
+        RC_ASSERT(times[rows[i]] == 1);
+        continue;
+      }
+      RC_ASSERT(times[rows[i]] > 1 || table_rows > 16 * (rows.size() + of_field.size()));
+      const size_t lane = i * RowGradient::kLanes / rows.size();
+      gradient.AddAt(lane, gradient.SlotOf(lane, numbers[i], rows[i]), g.Row(i));
+      expect(rows[i], g.Row(i));
+    }
+    gradient.Add(of_field.data(), 1, 0,
+                 ConstMat{g.Row(rows.size()), of_field.size(), kWidth, kWidth});
+    for (size_t i = 0; i < of_field.size(); ++i) expect(of_field[i], g.Row(rows.size() + i));
+    gradient.Merge();
+    RC_ASSERT(gradient.rows().size() == want.size());
+    for (size_t i = 0; i < want.size(); ++i) {
+      const std::vector<float>& sum = want.at(gradient.rows()[i]);
+      RC_ASSERT(std::equal(sum.begin(), sum.end(), gradient.Of(i)));
+    }
+  }
+}
+
 size_t ResidentBytes() {
   size_t pages = 0, resident = 0;
   if (std::FILE* in = std::fopen("/proc/self/statm", "r"); in != nullptr) {

@@ -30,6 +30,13 @@ class KeyMap {
       if (line[kLine - 1].key == 0) return nullptr;
     }
   }
+  // The entry of `key` if it lies on the line where its probes begin, else some other one. Where on the line
+  // is chance, so that it is passed without a branch. Of a map that is not empty; key 0 may get a free one.
+  const Entry& OnFirstLine(uint64_t key) const {
+    size_t i = Home(key);
+    for (size_t step = 1; step < kLine; ++step) i += static_cast<size_t>(entries_[i].key != key);
+    return entries_[i];
+  }
   // The entry of `key`, made with row 0 and count 0 when absent. Valid until the next call.
   Entry& FindOrInsert(uint64_t key) {
     if (size_ + 1 > Room(entries_.size())) Grow();
@@ -65,6 +72,10 @@ class KeyMap {
   [[gnu::always_inline]] void Prefetch(uint64_t key) const {
     if (!entries_.empty()) __builtin_prefetch(&entries_[Home(key)]);
   }
+  [[gnu::always_inline]] void PrefetchSecondLine(uint64_t key) const {
+    const size_t second = Home(key) + kLine;
+    __builtin_prefetch(&entries_[second == entries_.size() ? 0 : second]);
+  }
   // Room for n keys in all. Growing to them step by step would move every key again and again.
   void Reserve(size_t n) {
     if (n > Room(entries_.size())) Rebuild(SlotsFor(n));
@@ -90,7 +101,7 @@ class KeyMap {
            static_cast<size_t>((static_cast<unsigned __int128>(MixHash(key)) * lines) >> 64);
   }
   size_t Next(size_t i) const { return i + kLine == entries_.size() ? 0 : i + kLine; }
-  // The place of the key in a line, or any. Without branches: which of the four it is cannot be foreseen.
+  // The place in a line of a key that is not 0, or any. Without branches: which of the four it is cannot be foreseen.
   static size_t Match(const Entry* line, uint64_t key) {
     return static_cast<size_t>(line[1].key == key) + 2 * static_cast<size_t>(line[2].key == key) +
            3 * static_cast<size_t>(line[3].key == key);
