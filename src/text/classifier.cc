@@ -42,7 +42,7 @@ Status ValidateConfig(const ClassifierConfig& config) {
   HEED_RETURN_IF_ERROR(within("temperature", config.temperature, 1e-3, 1e3));
   HEED_RETURN_IF_ERROR(within("power", config.power, 0, 1));
   HEED_RETURN_IF_ERROR(within("wide_scale", config.wide_scale, 0, 1000));
-  HEED_RETURN_IF_ERROR(within("linear_share", config.linear_share, 0, 0.99));
+  HEED_RETURN_IF_ERROR(within("linear_share", config.linear_share, 0, 0.95));
   HEED_RETURN_IF_ERROR(within("linear_cost", config.linear_cost, 1e-6, 1e6));
   HEED_RETURN_IF_ERROR(within("ngram_dropout", config.ngram_dropout, 0, 0.95));
   HEED_RETURN_IF_ERROR(within("dropout", config.dropout, 0, 0.95));
