@@ -42,6 +42,8 @@ Status ValidateConfig(const ClassifierConfig& config) {
   HEED_RETURN_IF_ERROR(within("temperature", config.temperature, 1e-3, 1e3));
   HEED_RETURN_IF_ERROR(within("power", config.power, 0, 1));
   HEED_RETURN_IF_ERROR(within("wide_scale", config.wide_scale, 0, 1000));
+  HEED_RETURN_IF_ERROR(within("linear_share", config.linear_share, 0, 0.95));
+  HEED_RETURN_IF_ERROR(within("linear_cost", config.linear_cost, 1e-6, 1e6));
   HEED_RETURN_IF_ERROR(within("ngram_dropout", config.ngram_dropout, 0, 0.95));
   HEED_RETURN_IF_ERROR(within("dropout", config.dropout, 0, 0.95));
   return within("init_deviation", config.init_deviation, 0, 10);
@@ -69,6 +71,7 @@ Classifier::Net::Net(const ClassifierConfig& classifier_config, uint64_t seed)
     kernels::Active().scale(0.3f, weight.data(), weight.size());
     members.push_back(std::move(member));
   }
+  if (config.linear_share > 0.0f) linear = LinearPart(table.rows(), C);
 }
 
 std::vector<nn::Parameter*> Classifier::Net::Parameters() {
@@ -139,28 +142,37 @@ void Classifier::Append(std::string_view text, TextBatch* batch) const {
   batch->offsets.push_back(static_cast<uint32_t>(batch->keys.size()));
 }
 
-void Classifier::Score(const TextBatch& batch, ClassifierScratch* scratch,
-                       std::span<float> logits) const {
-  const kernels::FlushDenormals flush;
-  const size_t B = batch.size(), C = net_->classes();
-  assert(logits.size() == B * C);
+void Classifier::Net::FindKnown(const TextBatch& batch, ClassifierScratch* scratch) const {
   scratch->rows.resize(batch.keys.size());
-  net_->table.Rows(batch.keys.data(), 1, batch.keys.size(), scratch->rows.data(), 1);
+  table.Rows(batch.keys.data(), 1, batch.keys.size(), scratch->rows.data(), 1);
   MemberPass& pass = scratch->pass;
   pass.rows.clear();
   pass.offsets.assign(1, 0);
-  for (size_t b = 0; b < B; ++b) {
+  for (size_t b = 0; b < batch.size(); ++b) {
     for (size_t t = batch.offsets[b]; t < batch.offsets[b + 1]; ++t) {
       if (scratch->rows[t] > nn::EmbeddingTable::kUnseen) pass.rows.push_back(scratch->rows[t]);
     }
     pass.offsets.push_back(static_cast<uint32_t>(pass.rows.size()));
   }
+}
+
+void Classifier::Score(const TextBatch& batch, ClassifierScratch* scratch,
+                       std::span<float> logits) const {
+  const kernels::FlushDenormals flush;
+  const size_t B = batch.size(), C = net_->classes();
+  assert(logits.size() == B * C);
+  net_->FindKnown(batch, scratch);
+  MemberPass& pass = scratch->pass;
   std::fill(logits.begin(), logits.end(), 0.0f);
-  const float share = 1.0f / static_cast<float>(net_->members.size());
+  const float share = net_->MemberShare();
   for (size_t m = 0; m < net_->members.size(); ++m) {
     net_->Pool(m, &pass);
     net_->Classify(m, &pass);
     kernels::Active().axpy(share, pass.logits.data(), logits.data(), B * C);
+  }
+  if (net_->config.linear_share > 0.0f) {
+    net_->linear.AddTo({pass.rows, pass.offsets}, net_->config.linear_share,
+                       {logits.data(), B, C, C});
   }
 }
 
@@ -192,7 +204,8 @@ Explanation Classifier::Explain(std::string_view text) const {
   pass.offsets = {0, static_cast<uint32_t>(T)};
   answer.probabilities.resize(C);
   answer.bias.resize(C);
-  const float share = 1.0f / static_cast<float>(net.members.size()), scaled = net.scale * share;
+  const float share = net.MemberShare(), scaled = net.scale * share;
+  const float looks = 1.0f / static_cast<float>(net.members.size() * H);
   const float wide = scaled * net.WideFactor(T), deep = scaled * net.Power(T);
   for (size_t m = 0; m < net.members.size(); ++m) {
     net.Pool(m, &pass);
@@ -210,12 +223,22 @@ Explanation Classifier::Explain(std::string_view text) const {
       }
       for (size_t h = 0; h < H; ++h) {
         const float a = pass.tape.weights[h * (T + 1) + t];
-        token.weight += share * a / static_cast<float>(H);
+        token.weight += looks * a;
         for (size_t c = 0; c < C; ++c) {
           float value = 0.0f;
           for (size_t d = 0; d < D; ++d) value += e[d] * output.weight.value.Row(h * D + d)[c];
           token.contributions[c] += deep * a * value;
         }
+      }
+    }
+  }
+  if (const float part = net.config.linear_share; part > 0.0f) {
+    net.linear.AddTo({pass.rows, pass.offsets}, part, {answer.probabilities.data(), 1, C, C});
+    const float factor = net.scale * part * net.linear.Norm(pass.rows);
+    for (size_t c = 0; c < C; ++c) {
+      answer.bias[c] += net.scale * part * net.linear.bias.data()[c];
+      for (size_t t = 0; t < T; ++t) {
+        answer.tokens[t].contributions[c] += factor * net.linear.Weights(pass.rows[t])[c];
       }
     }
   }

@@ -6,7 +6,7 @@
 //   a_h = softmax over the T n-grams of w_h . e_i / tau            (nn/attention_pooling.h)
 //   logit_c = b_c + T^power sum_h U_hc . (sum_i a_hi e_i)  +  wide_scale / sqrt(T) sum_i z_ic
 // The probability is softmax(scale * mean over members of logit), with `scale` fitted to held-out
-// texts. T^power gives back what a softmax takes away: how much evidence there is. The wide part is
+// texts; with a linear part, that mean is averaged with the part's logits (linear_part.h). T^power gives back what a softmax takes away: how much evidence there is. The wide part is
 // the linear n-gram model of Wang & Manning 2012; embeddings pooled to classes are Joulin et al. 2017,
 // with attention in the mean's place. Members differ by their first weights and by what dropout hid
 // from them, and are averaged (Lakshminarayanan et al. 2017).
@@ -39,6 +39,8 @@ struct ClassifierConfig {
   float temperature = 0.03f;        // tau of attention: small ones learn to look at little
   float power = 0.5f;               // of T, within [0, 1]
   float wide_scale = 3.0f;          // 0: no wide part
+  float linear_share = 0.0f;        // of the linear part in the logits, below 1; 0: there is none
+  float linear_cost = 1.0f;         // of its errors, against the penalty of its weights
   float ngram_dropout = 0.3f;       // share of n-grams hidden from a member in a training step
   float dropout = 0.3f;             // of the pooled vector
   float init_deviation = 0.1f;      // of embeddings
@@ -96,6 +98,9 @@ class Classifier {
   // Training: count every text once, then any number of steps. Texts of the batch `at` take part, with
   // `labels` below C, parallel to the batch. The loss is the mean over members and texts.
   void CountNgrams(const TextBatch& batch);
+  // The linear part, on its own and at once; nothing without one. Parallel to the batch.
+  void FitLinear(const TextBatch& batch, std::span<const uint32_t> labels,
+                 std::span<const float> class_weights);
   double TrainStep(const TextBatch& batch, std::span<const uint32_t> at,
                    std::span<const uint32_t> labels, const ClassifierUpdate& update,
                    Random& random);

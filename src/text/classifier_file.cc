@@ -11,13 +11,14 @@ namespace heed::text {
 namespace {
 
 constexpr std::string_view kKind = "text classifier";
-constexpr uint64_t kVersion = 1;
+constexpr uint64_t kVersion = 1, kVersionWithLinear = 2;  // each only ever written for what it is
 
 std::string EncodeConfig(const ClassifierConfig& config) {
   std::string bytes;
   ByteWriter out(bytes);
   out.String(kKind);
-  out.Varint(kVersion);
+  const bool linear = config.linear_share > 0.0f;
+  out.Varint(linear ? kVersionWithLinear : kVersion);
   out.Varint(config.labels.size());
   for (const std::string& label : config.labels) out.String(label);
   for (const uint32_t number : {config.ngrams, config.max_characters, config.admit_after,
@@ -28,13 +29,20 @@ std::string EncodeConfig(const ClassifierConfig& config) {
                              config.ngram_dropout, config.dropout, config.init_deviation}) {
     out.Fixed(number);
   }
+  if (linear) {
+    out.Fixed(config.linear_share);
+    out.Fixed(config.linear_cost);
+  }
   return bytes;
 }
 
 Result<ClassifierConfig> DecodeConfig(std::string_view bytes) {
   ByteReader in(bytes);
   if (in.String() != kKind) return Corruption("not a text classifier");
-  if (in.Varint() != kVersion || !in.ok()) return Corruption("text classifier: another version");
+  const uint64_t version = in.Varint();
+  if ((version != kVersion && version != kVersionWithLinear) || !in.ok()) {
+    return Corruption("text classifier: another version");
+  }
   ClassifierConfig config;
   const uint64_t labels = in.Varint();
   for (uint64_t i = 0; i < labels && in.ok(); ++i) config.labels.emplace_back(in.String());
@@ -47,6 +55,12 @@ Result<ClassifierConfig> DecodeConfig(std::string_view bytes) {
   for (float* number : {&config.temperature, &config.power, &config.wide_scale,
                         &config.ngram_dropout, &config.dropout, &config.init_deviation}) {
     *number = in.Fixed<float>();
+  }
+  if (version == kVersionWithLinear) {
+    config.linear_share = in.Fixed<float>();
+    config.linear_cost = in.Fixed<float>();
+    if (!(config.linear_share > 0.0f))
+      return Corruption("text classifier: a linear part of nothing");
   }
   if (!in.ok() || in.remaining() != 0) return Corruption("text classifier: config damaged");
   if (Status status = ValidateConfig(config); !status.ok()) {
@@ -73,6 +87,11 @@ std::string Classifier::Serialize() const {
   out.Floats("table", table.values(), {table.rows(), table.width()});
   for (const nn::Parameter* p : net_->Parameters()) {
     out.Floats(p->name, {p->value.data(), p->value.size()}, {p->value.rows(), p->value.cols()});
+  }
+  if (const LinearPart& linear = net_->linear; linear.table.size() > 0) {
+    out.Floats("linear.table", {linear.table.data(), linear.table.size()},
+               {linear.table.rows(), linear.table.cols()});
+    out.Floats("linear.bias", {linear.bias.data(), linear.bias.size()}, {1, linear.bias.cols()});
   }
   return out.Finish();
 }
@@ -105,7 +124,17 @@ Result<std::unique_ptr<Classifier>> Classifier::Parse(std::string_view bytes) {
     HEED_RETURN_IF_ERROR(ReadFinite(in, p->name, {p->value.rows(), p->value.cols()},
                                     {p->value.data(), p->value.size()}));
   }
-  if (in.count() != 4 + net->Parameters().size()) {
+  size_t tensors = 4 + net->Parameters().size();
+  if (config.linear_share > 0.0f) {
+    tensors += 2;
+    LinearPart& linear = net->linear;
+    linear = LinearPart(n, C);
+    HEED_RETURN_IF_ERROR(
+        ReadFinite(in, "linear.table", {n, 1 + C}, {linear.table.data(), linear.table.size()}));
+    HEED_RETURN_IF_ERROR(
+        ReadFinite(in, "linear.bias", {1, C}, {linear.bias.data(), linear.bias.size()}));
+  }
+  if (in.count() != tensors) {
     return Corruption("text classifier: tensors that do not belong");
   }
   return std::unique_ptr<Classifier>(new Classifier(std::move(net)));

@@ -8,6 +8,7 @@
 #include "nn/embedding.h"
 #include "nn/linear.h"
 #include "text/classifier.h"
+#include "text/linear_part.h"
 
 namespace heed::text {
 
@@ -37,6 +38,12 @@ struct Classifier::Net {
   // Columns of the table: members' embeddings, then members' wide weights.
   size_t EmbeddingColumn(size_t m) const { return m * config.width; }
   size_t WideColumn(size_t m) const { return config.members * config.width + m * classes(); }
+  // Of one member in the logits; the linear part has the rest.
+  float MemberShare() const {
+    return (1.0f - config.linear_share) / static_cast<float>(members.size());
+  }
+  // A batch's known n-grams to pass->rows and offsets.
+  void FindKnown(const TextBatch& batch, ClassifierScratch* scratch) const;
   std::vector<nn::Parameter*> Parameters();
   float Power(size_t n) const;       // n^power, 0 for 0
   float WideFactor(size_t n) const;  // wide_scale / sqrt(n), 0 for 0
@@ -50,6 +57,7 @@ struct Classifier::Net {
   ClassifierConfig config;
   nn::EmbeddingTable table;
   std::vector<Member> members;
+  LinearPart linear;  // a row for each of the table's, where there is one
   float scale = 1.0f;
   uint64_t updates = 0;
   nn::RowGradient gradient;

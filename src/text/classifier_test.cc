@@ -21,6 +21,12 @@ ClassifierConfig Small() {
   return config;
 }
 
+ClassifierConfig WithLinear() {
+  ClassifierConfig config = Small();
+  config.linear_share = 0.4f;
+  return config;
+}
+
 // Two hundred made-up reviews: what decides is one word among filler.
 struct Reviews {
   TextBatch batch;
@@ -45,10 +51,11 @@ struct Reviews {
   }
 };
 
-std::unique_ptr<Classifier> Trained(uint64_t seed = 1) {
-  auto classifier = Classifier::Create(Small(), seed).value();
+std::unique_ptr<Classifier> Trained(uint64_t seed = 1, const ClassifierConfig& config = Small()) {
+  auto classifier = Classifier::Create(config, seed).value();
   const Reviews reviews(*classifier);
   classifier->CountNgrams(reviews.batch);
+  classifier->FitLinear(reviews.batch, reviews.labels, {});
   std::vector<uint32_t> order(reviews.labels.size());
   std::iota(order.begin(), order.end(), 0u);
   Random random(seed);
@@ -91,8 +98,7 @@ TEST(Classifier, LearnsWhichWordDecidesAndLooksAtIt) {
   EXPECT_GT(on_word, 1.5 * tokens_on_word);
 }
 
-TEST(Classifier, AnExplanationAddsUpToTheAnswer) {
-  auto classifier = Trained();
+void ExpectExplanationsToAddUp(std::unique_ptr<Classifier> classifier) {
   classifier->set_scale(0.7f);
   for (const std::string text : {"很棒的书 very good", "从没见过", "", "失望", "\xFF\xFE"}) {
     const Explanation answer = classifier->Explain(text);
@@ -114,8 +120,31 @@ TEST(Classifier, AnExplanationAddsUpToTheAnswer) {
   }
 }
 
+TEST(Classifier, AnExplanationAddsUpToTheAnswer) { ExpectExplanationsToAddUp(Trained()); }
+
+TEST(Classifier, AnExplanationAddsUpWithALinearPart) {
+  ExpectExplanationsToAddUp(Trained(1, WithLinear()));
+}
+
+// The members neither see nor shift it: logits are the members' and its own, mixed.
+TEST(Classifier, TheLinearPartIsMixedInByItsShare) {
+  const auto members = Trained(), both = Trained(1, WithLinear());
+  ClassifierConfig more = WithLinear();
+  more.linear_share = 0.8f;
+  const auto linear = Trained(1, more);
+  const Reviews fresh(*members, 77);
+  const std::vector<float> none = Logits(*members, fresh.batch), some = Logits(*both, fresh.batch),
+                           most = Logits(*linear, fresh.batch);
+  double moved = 0.0;
+  for (size_t i = 0; i < none.size(); ++i) {
+    EXPECT_NEAR(most[i] - none[i], 2.0f * (some[i] - none[i]), 1e-3f) << i;
+    moved += static_cast<double>(std::abs(some[i] - none[i]));
+  }
+  EXPECT_GT(moved / static_cast<double>(none.size()), 0.1);
+}
+
 TEST(Classifier, ABatchScoresLikeItsTextsAlone) {
-  const auto classifier = Trained();
+  const auto classifier = Trained(1, WithLinear());
   const Reviews reviews(*classifier, 9);
   const std::vector<float> together = Logits(*classifier, reviews.batch);
   for (size_t n = 0; n < 20; ++n) {
@@ -177,12 +206,15 @@ TEST(Classifier, ConfigurationsThatMakeNoSenseAreRefused) {
   config.ngrams = 4;
   EXPECT_NE(Classifier::Create(config, 1).status().message().find("ngrams"), std::string::npos);
   config = Small();
+  config.linear_share = 1.0f;
+  EXPECT_NE(Classifier::Create(config, 1).status().message().find("linear_share"),
+            std::string::npos);
+  config = Small();
   config.power = std::nanf("");
   EXPECT_NE(Classifier::Create(config, 1).status().message().find("power"), std::string::npos);
 }
 
-TEST(ClassifierFile, GivesTheSameAnswersBack) {
-  auto classifier = Trained();
+void ExpectTheSameAnswersBack(std::unique_ptr<Classifier> classifier) {
   classifier->set_scale(0.6f);
   const std::string path = testing::TempDir() + "classifier.heed";
   ASSERT_TRUE(classifier->Save(path).ok());
@@ -195,8 +227,21 @@ TEST(ClassifierFile, GivesTheSameAnswersBack) {
   EXPECT_EQ(Classifier::Load(path).status().code(), Code::kNotFound);
 }
 
-TEST(ClassifierFile, EveryDamagedByteIsNoticed) {
-  ClassifierConfig config = Small();
+TEST(ClassifierFile, GivesTheSameAnswersBack) {
+  ExpectTheSameAnswersBack(Trained());
+  ExpectTheSameAnswersBack(Trained(1, WithLinear()));
+}
+
+// Version 2 says there is a linear part, and only then: whoever reads version 1 alone is not misled.
+TEST(ClassifierFile, OnlyALinearPartChangesTheVersion) {
+  const std::string kind = "text classifier";
+  const std::string without = Trained()->Serialize(), with = Trained(1, WithLinear())->Serialize();
+  EXPECT_EQ(without[without.find(kind) + kind.size()], 1);
+  EXPECT_EQ(with[with.find(kind) + kind.size()], 2);
+  EXPECT_EQ(without.find("linear"), std::string::npos);
+}
+
+void ExpectEveryDamageNoticed(ClassifierConfig config) {
   config.width = config.heads = config.members = 1;
   const auto classifier = Classifier::Create(config, 1).value();
   TextBatch batch;
@@ -217,6 +262,11 @@ TEST(ClassifierFile, EveryDamagedByteIsNoticed) {
       EXPECT_GE(parsed.value()->Explain("好").probabilities.size(), 2u);
     }
   }
+}
+
+TEST(ClassifierFile, EveryDamagedByteIsNoticed) {
+  ExpectEveryDamageNoticed(Small());
+  ExpectEveryDamageNoticed(WithLinear());
 }
 
 }  // namespace

@@ -42,6 +42,19 @@ void Classifier::Net::Backward(size_t m, MemberPass* pass) {
 void Classifier::CountNgrams(const TextBatch& batch) {
   std::vector<uint32_t> rows(batch.keys.size());
   net_->table.CountRows(batch.keys.data(), 1, rows.size(), rows.data(), 1);
+  if (net_->config.linear_share > 0.0f) {
+    net_->linear = LinearPart(net_->table.rows(), net_->classes());
+  }
+}
+
+void Classifier::FitLinear(const TextBatch& batch, std::span<const uint32_t> labels,
+                           std::span<const float> class_weights) {
+  Net& net = *net_;
+  if (net.config.linear_share == 0.0f) return;
+  net.FindKnown(batch, &net.training);
+  const MemberPass& pass = net.training.pass;
+  net.linear = LinearPart(net.table.rows(), net.classes());
+  net.linear.Fit({pass.rows, pass.offsets}, labels, class_weights, net.config.linear_cost);
 }
 
 double Classifier::TrainStep(const TextBatch& batch, std::span<const uint32_t> at,

@@ -35,15 +35,19 @@ void BM_Ngrams(benchmark::State& state) {
 }
 BENCHMARK(BM_Ngrams);
 
-void BM_Score(benchmark::State& state) {
+void BM_Score(benchmark::State& state, float linear_share) {
   const std::vector<std::string> comments = Comments();
   ClassifierConfig config;
   config.labels = {"no", "yes"};
+  config.linear_share = linear_share;
   config.admit_after = 1;
   const auto classifier = Classifier::Create(config, 1).value();
   TextBatch batch;
   for (const std::string& comment : comments) classifier->Append(comment, &batch);
   classifier->CountNgrams(batch);
+  std::vector<uint32_t> labels;
+  for (uint32_t i = 0; i < batch.size(); ++i) labels.push_back(i % 2);
+  classifier->FitLinear(batch, labels, {});
   const ScratchPtr scratch = NewScratch();
   std::vector<float> logits;
   for (auto _ : state) {
@@ -55,7 +59,8 @@ void BM_Score(benchmark::State& state) {
   }
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * comments.size()));
 }
-BENCHMARK(BM_Score);
+BENCHMARK_CAPTURE(BM_Score, Members, 0.0f);
+BENCHMARK_CAPTURE(BM_Score, WithLinear, 0.5f);
 
 std::string DataFolder() {
   const char* data = std::getenv("HEED_DATA");  // NOLINT(concurrency-mt-unsafe): one thread

@@ -16,11 +16,12 @@ void Check(std::string_view bytes) {
 }
 
 // A valid file of under 4096 bytes (libFuzzer's first limit) to start from.
-std::string TinyModel() {
+std::string TinyModel(float linear_share) {
   heed::text::ClassifierConfig config;
   config.labels = {"no", "yes"};
   config.admit_after = 1;
   config.width = config.heads = config.members = 2;
+  config.linear_share = linear_share;
   const auto classifier = heed::text::Classifier::Create(config, 1);
   heed::text::TextBatch batch;
   classifier.value()->Append("好书 good", &batch);
@@ -30,9 +31,10 @@ std::string TinyModel() {
 
 }  // namespace
 
-extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsigned) {
-  static const std::string valid = TinyModel();
-  return heed::nn::MutateTensorFile(valid, data, size, max_size);
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size,
+                                          unsigned seed) {
+  static const std::string plain = TinyModel(0.0f), linear = TinyModel(0.5f);
+  return heed::nn::MutateTensorFile(seed % 2 == 0 ? plain : linear, data, size, max_size);
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -32,6 +32,8 @@ text::ClassifierConfig ReadClassifier(const TomlTable& table) {
   config.temperature = number("temperature", config.temperature, 1e-3, 1e3);
   config.power = number("power", config.power, 0, 1);
   config.wide_scale = number("wide_scale", config.wide_scale, 0, 1000);
+  config.linear_share = number("linear_share", config.linear_share, 0, 0.95);
+  config.linear_cost = number("linear_cost", config.linear_cost, 1e-6, 1e6);
   config.ngram_dropout = number("ngram_dropout", config.ngram_dropout, 0, 0.95);
   config.dropout = number("dropout", config.dropout, 0, 0.95);
   config.init_deviation = number("init_deviation", config.init_deviation, 0, 10);

@@ -91,10 +91,32 @@ TEST_F(TextRecipes, TrainingWritesAModelThatKnowsItsLabels) {
   EXPECT_EQ(classifier.value()->config().labels[answer.label], "good");
 }
 
+TEST_F(TextRecipes, ALinearPartIsAskedForInTheRecipe) {
+  const auto experiment =
+      ParseExperiment({Recipe("linear_share = 0.5\nlinear_cost = 2.0\n"), "r.toml", {}});
+  ASSERT_TRUE(experiment.ok()) << experiment.status().ToString();
+  const std::string path = folder_ + "/linear.heed";
+  ASSERT_TRUE(experiment.value()->Train({.folder = folder_, .seed = 1}, path).ok());
+  const auto classifier = text::Classifier::Load(path);
+  ASSERT_TRUE(classifier.ok()) << classifier.status().ToString();
+  EXPECT_EQ(classifier.value()->config().linear_share, 0.5f);
+  EXPECT_EQ(classifier.value()->config().linear_cost, 2.0f);
+  // Without a step of the members there is no opinion but the linear part's, and it has one.
+  const auto unstepped = ParseExperiment(
+      {Recipe("linear_share = 0.5\n[train]\ntable_rate = 0\ndense_rate = 0\nepochs = 1\n"),
+       "r.toml",
+       {}});
+  ASSERT_TRUE(unstepped.ok()) << unstepped.status().ToString();
+  ASSERT_TRUE(unstepped.value()->Train({.folder = folder_, .seed = 1}, path).ok());
+  const text::Explanation answer = text::Classifier::Load(path).value()->Explain("真喜欢");
+  EXPECT_GT(answer.probabilities[1], 0.8f);
+}
+
 TEST_F(TextRecipes, MistakesAreNamedWithTheirPlace) {
   const std::string baseline = "[[baseline]]\nmetric = \"accuracy\"\n";
   EXPECT_NE(ErrorOf(baseline + "[train]\nepoch = 3\n").find("did you mean 'epochs'"),
             std::string::npos);
+  EXPECT_NE(ErrorOf("linear_share = 1.0\n" + baseline).find("linear_share"), std::string::npos);
   EXPECT_NE(ErrorOf("[[baseline]]\nmetric = \"acuracy\"\n").find("accuracy"), std::string::npos);
   EXPECT_NE(ErrorOf(baseline + "[split]\ntest = 1\n").find("test fold"), std::string::npos);
   EXPECT_NE(ErrorOf("").find("[[baseline]]"), std::string::npos);

@@ -69,6 +69,7 @@ struct Fit {
     const text::TextBatch batch = Tokens(*classifier, rows, train);
     classifier->CountNgrams(batch);
     const std::vector<uint32_t> labels = LabelsOf(rows, train), judged = LabelsOf(rows, valid);
+    classifier->FitLinear(batch, labels, options.class_weights);
     std::vector<uint32_t> order(train.size());
     std::iota(order.begin(), order.end(), 0u);
     Random random(options.seed);
