@@ -119,7 +119,8 @@ std::vector<Field> Describe(Config& config) {
       {"engine",
        "ranking_precision",
        &e.ranking_precision,
-       "What live models compute in: fp32, bf16 or int8; see docs/precision.md.",
+       "What live models compute in and keep their tables in: fp32, bf16 or int8; see\n"
+       "docs/precision.md.",
        0,
        kUnbounded,
        {"fp32", "bf16", "int8"}},

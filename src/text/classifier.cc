@@ -121,6 +121,12 @@ void Classifier::Net::Classify(size_t m, MemberPass* pass) const {
   }
 }
 
+float Classifier::Net::FrequencyOf(const Ngrams& ngrams, size_t t) const {
+  if (config.linear_share == 0.0f || HasMark(ngrams.keys[t])) return 0.0f;
+  const uint32_t count = ngrams.counts[t];
+  return count == 1 ? 1.0f : 1.0f + std::log(static_cast<float>(count));
+}
+
 Classifier::Classifier(std::unique_ptr<Net> net) : net_(std::move(net)) {}
 Classifier::~Classifier() = default;
 
@@ -139,6 +145,8 @@ void Classifier::Append(std::string_view text, TextBatch* batch) const {
   thread_local Ngrams ngrams;
   MakeNgrams(text, net_->config.ngrams, net_->config.max_characters, &ngrams);
   batch->keys.insert(batch->keys.end(), ngrams.keys.begin(), ngrams.keys.end());
+  for (size_t t = 0; t < ngrams.keys.size(); ++t)
+    batch->frequencies.push_back(net_->FrequencyOf(ngrams, t));
   batch->offsets.push_back(static_cast<uint32_t>(batch->keys.size()));
 }
 
@@ -147,10 +155,13 @@ void Classifier::Net::FindKnown(const TextBatch& batch, ClassifierScratch* scrat
   table.Rows(batch.keys.data(), 1, batch.keys.size(), scratch->rows.data(), 1);
   MemberPass& pass = scratch->pass;
   pass.rows.clear();
+  pass.frequencies.clear();
   pass.offsets.assign(1, 0);
   for (size_t b = 0; b < batch.size(); ++b) {
     for (size_t t = batch.offsets[b]; t < batch.offsets[b + 1]; ++t) {
-      if (scratch->rows[t] > nn::EmbeddingTable::kUnseen) pass.rows.push_back(scratch->rows[t]);
+      if (scratch->rows[t] <= nn::EmbeddingTable::kUnseen) continue;
+      pass.rows.push_back(scratch->rows[t]);
+      pass.frequencies.push_back(batch.frequencies[t]);
     }
     pass.offsets.push_back(static_cast<uint32_t>(pass.rows.size()));
   }
@@ -171,7 +182,7 @@ void Classifier::Score(const TextBatch& batch, ClassifierScratch* scratch,
     kernels::Active().axpy(share, pass.logits.data(), logits.data(), B * C);
   }
   if (net_->config.linear_share > 0.0f) {
-    net_->linear.AddTo({pass.rows, pass.offsets}, net_->config.linear_share,
+    net_->linear.AddTo({pass.rows, pass.frequencies, pass.offsets}, net_->config.linear_share,
                        {logits.data(), B, C, C});
   }
 }
@@ -197,6 +208,7 @@ Explanation Classifier::Explain(std::string_view text) const {
   for (size_t t = 0; t < rows.size(); ++t) {
     if (rows[t] <= nn::EmbeddingTable::kUnseen) continue;
     pass.rows.push_back(rows[t]);
+    pass.frequencies.push_back(net.FrequencyOf(ngrams, t));
     answer.tokens.push_back(
         {ngrams.keys[t], ngrams.begins[t], ngrams.ends[t], 0.0f, std::vector<float>(C)});
   }
@@ -233,12 +245,14 @@ Explanation Classifier::Explain(std::string_view text) const {
     }
   }
   if (const float part = net.config.linear_share; part > 0.0f) {
-    net.linear.AddTo({pass.rows, pass.offsets}, part, {answer.probabilities.data(), 1, C, C});
-    const float factor = net.scale * part * net.linear.Norm(pass.rows);
+    const KnownNgrams known{pass.rows, pass.frequencies, pass.offsets};
+    net.linear.AddTo(known, part, {answer.probabilities.data(), 1, C, C});
+    const float factor = net.scale * part * net.linear.Norm(known, 0);
     for (size_t c = 0; c < C; ++c) {
       answer.bias[c] += net.scale * part * net.linear.bias.data()[c];
       for (size_t t = 0; t < T; ++t) {
-        answer.tokens[t].contributions[c] += factor * net.linear.Weights(pass.rows[t])[c];
+        answer.tokens[t].contributions[c] +=
+            factor * pass.frequencies[t] * net.linear.Weights(pass.rows[t])[c];
       }
     }
   }

@@ -73,6 +73,8 @@ struct Explanation {
 // n-grams of many texts, one after another: what training and scoring work on.
 struct TextBatch {
   std::vector<uint64_t> keys;
+  std::vector<float>
+      frequencies;  // parallel: what a linear part takes an n-gram for (linear_part.h)
   std::vector<uint32_t> offsets = {0};
 
   size_t size() const { return offsets.size() - 1; }

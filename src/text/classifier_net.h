@@ -9,12 +9,14 @@
 #include "nn/linear.h"
 #include "text/classifier.h"
 #include "text/linear_part.h"
+#include "text/ngrams.h"
 
 namespace heed::text {
 
 // What one member's pass leaves behind; reused from batch to batch.
 struct MemberPass {
   std::vector<uint32_t> rows, offsets;  // of the table: known n-grams that take part
+  std::vector<float> frequencies;       // parallel to rows; only a linear part reads them
   nn::Matrix items, wide;               // [T, D], [T, C]
   nn::PoolingTape tape;
   nn::Matrix pooled, evidence, mask, logits;                         // [B, H D], [B, H], [B, C]
@@ -42,9 +44,11 @@ struct Classifier::Net {
   float MemberShare() const {
     return (1.0f - config.linear_share) / static_cast<float>(members.size());
   }
-  // A batch's known n-grams to pass->rows and offsets.
+  // A batch's known n-grams to pass->rows, frequencies and offsets.
   void FindKnown(const TextBatch& batch, ClassifierScratch* scratch) const;
   std::vector<nn::Parameter*> Parameters();
+  // Of the text's t-th n-gram, for the linear part; 0 without one.
+  float FrequencyOf(const Ngrams& ngrams, size_t t) const;
   float Power(size_t n) const;       // n^power, 0 for 0
   float WideFactor(size_t n) const;  // wide_scale / sqrt(n), 0 for 0
 

@@ -54,7 +54,8 @@ void Classifier::FitLinear(const TextBatch& batch, std::span<const uint32_t> lab
   net.FindKnown(batch, &net.training);
   const MemberPass& pass = net.training.pass;
   net.linear = LinearPart(net.table.rows(), net.classes());
-  net.linear.Fit({pass.rows, pass.offsets}, labels, class_weights, net.config.linear_cost);
+  net.linear.Fit({pass.rows, pass.frequencies, pass.offsets}, labels, class_weights,
+                 net.config.linear_cost);
 }
 
 double Classifier::TrainStep(const TextBatch& batch, std::span<const uint32_t> at,

@@ -72,8 +72,10 @@ void LinearPart::Fit(const KnownNgrams& texts, std::span<const uint32_t> labels,
   }
   std::vector<float> x;
   for (size_t text = 0; text < texts.size(); ++text) {
-    const float norm = Norm(texts.Of(text));
-    for (const uint32_t row : texts.Of(text)) x.push_back(norm * table.Row(row)[0]);
+    const float norm = Norm(texts, text);
+    for (size_t t = texts.offsets[text]; t < texts.offsets[text + 1]; ++t) {
+      x.push_back(norm * texts.frequencies[t] * table.Row(texts.rows[t])[0]);
+    }
   }
   std::vector<double> costs(C, static_cast<double>(cost)), w((n + 1) * C);
   for (size_t c = 0; c < class_weights.size(); ++c) {
@@ -87,9 +89,12 @@ void LinearPart::Fit(const KnownNgrams& texts, std::span<const uint32_t> labels,
   for (size_t c = 0; c < C; ++c) bias.data()[c] = static_cast<float>(w[n * C + c]);
 }
 
-float LinearPart::Norm(std::span<const uint32_t> rows) const {
+float LinearPart::Norm(const KnownNgrams& texts, size_t text) const {
   float squares = 0.0f;
-  for (const uint32_t row : rows) squares += table.Row(row)[0] * table.Row(row)[0];
+  for (size_t t = texts.offsets[text]; t < texts.offsets[text + 1]; ++t) {
+    const float x = texts.frequencies[t] * table.Row(texts.rows[t])[0];
+    squares += x * x;
+  }
   return squares > 0.0f ? 1.0f / std::sqrt(squares) : 0.0f;
 }
 
@@ -97,10 +102,11 @@ void LinearPart::AddTo(const KnownNgrams& texts, float share, nn::Mat out) const
   const size_t C = bias.cols();
   for (size_t text = 0; text < texts.size(); ++text) {
     float* own = out.Row(text);
-    const float factor = share * Norm(texts.Of(text));
+    const float factor = share * Norm(texts, text);
     for (size_t c = 0; c < C; ++c) own[c] += share * bias.data()[c];
-    for (const uint32_t row : texts.Of(text)) {
-      for (size_t c = 0; c < C; ++c) own[c] += factor * Weights(row)[c];
+    for (size_t t = texts.offsets[text]; t < texts.offsets[text + 1]; ++t) {
+      const float x = factor * texts.frequencies[t];
+      for (size_t c = 0; c < C; ++c) own[c] += x * Weights(texts.rows[t])[c];
     }
   }
 }

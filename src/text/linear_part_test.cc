@@ -15,19 +15,23 @@ constexpr size_t kRows = 12, kClasses = 3;
 
 struct Texts {
   std::vector<uint32_t> rows, offsets = {0}, labels;
+  std::vector<float> frequencies;
 
   explicit Texts(uint64_t seed) {
     Random random(seed);
     for (uint32_t text = 0; text < 60; ++text) {
       // A text may have none at all.
       for (uint32_t row = 0; row < kRows; ++row) {
-        if (text != 7 && random.Chance(0.3)) rows.push_back(row);
+        if (text == 7 || !random.Chance(0.3)) continue;
+        rows.push_back(row);
+        frequencies.push_back(random.Chance(0.2) ? 0.0f
+                                                 : static_cast<float>(1.0 + random.Uniform()));
       }
       offsets.push_back(static_cast<uint32_t>(rows.size()));
       labels.push_back(static_cast<uint32_t>(random.Below(kClasses)));
     }
   }
-  KnownNgrams known() const { return {rows, offsets}; }
+  KnownNgrams known() const { return {rows, frequencies, offsets}; }
 };
 
 // The objective by its definition, straight from w (row by row) and b.
@@ -43,13 +47,14 @@ double Objective(const Texts& texts, const std::vector<double>& w,
   for (size_t text = 0; text < 60; ++text) {
     double squares = 0.0, mass = 0.0, own = 0.0;
     for (size_t t = texts.offsets[text]; t < texts.offsets[text + 1]; ++t) {
-      squares += idf[texts.rows[t]] * idf[texts.rows[t]];
+      squares += std::pow(static_cast<double>(texts.frequencies[t]) * idf[texts.rows[t]], 2);
     }
     for (size_t c = 0; c < kClasses; ++c) {
       double z = w[kRows * kClasses + c];
       for (size_t t = texts.offsets[text]; t < texts.offsets[text + 1]; ++t) {
         const uint32_t row = texts.rows[t];
-        z += idf[row] / std::sqrt(squares) * w[row * kClasses + c];
+        const double x = static_cast<double>(texts.frequencies[t]) * idf[row];
+        if (x > 0) z += x / std::sqrt(squares) * w[row * kClasses + c];
       }
       mass += std::exp(z);
       if (c == texts.labels[text]) own = z;
@@ -98,21 +103,23 @@ TEST(LinearPart, ATextIsTheSumOfItsNgrams) {
   logits.Fill(1.0f);
   part.AddTo(texts.known(), 0.5f, logits.view());
   for (size_t text = 0; text < 60; ++text) {
-    const auto rows = texts.known().Of(text);
     for (size_t c = 0; c < kClasses; ++c) {
       float z = part.bias.data()[c];
-      for (const uint32_t row : rows) z += part.Norm(rows) * part.Weights(row)[c];
+      for (size_t t = texts.offsets[text]; t < texts.offsets[text + 1]; ++t) {
+        z += part.Norm(texts.known(), text) * texts.frequencies[t] * part.Weights(texts.rows[t])[c];
+      }
       EXPECT_NEAR(logits.Row(text)[c], 1.0f + 0.5f * z, 1e-5f);
     }
   }
-  EXPECT_EQ(part.Norm(texts.known().Of(7)), 0.0f);
+  EXPECT_EQ(part.Norm(texts.known(), 7), 0.0f);
 }
 
 TEST(LinearPart, ARareNgramWeighsMore) {
   // One in 1 of 3 texts, one in all three: idf 1 + ln(4 / 2) and 1 + ln(4 / 4).
   const std::vector<uint32_t> rows = {0, 0, 1, 0}, offsets = {0, 1, 3, 4}, labels = {0, 1, 0};
+  const std::vector<float> once(rows.size(), 1.0f);
   LinearPart part(2, 2);
-  part.Fit({rows, offsets}, labels, {}, 1.0f);
+  part.Fit({rows, once, offsets}, labels, {}, 1.0f);
   EXPECT_NEAR(part.table.Row(0)[0], 1.0f, 1e-6f);
   EXPECT_NEAR(part.table.Row(1)[0], 1.0f + std::log(2.0f), 1e-6f);
   EXPECT_GT(part.Weights(1)[1], part.Weights(1)[0]);

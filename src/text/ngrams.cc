@@ -17,9 +17,11 @@ void KeepFirst(Ngrams* ngrams) {
     sorted.emplace_back(ngrams->keys[i], static_cast<uint32_t>(i));
   }
   std::sort(sorted.begin(), sorted.end());
+  ngrams->counts.assign(sorted.size(), 0);
   size_t kept = 0;
   for (size_t i = 0; i < sorted.size(); ++i) {
-    if (i == 0 || sorted[i].first != sorted[i - 1].first) sorted[kept++] = sorted[i];
+    if (i == 0 || sorted[i].first != sorted[kept - 1].first) sorted[kept++] = sorted[i];
+    ++ngrams->counts[sorted[kept - 1].second];
   }
   sorted.resize(kept);
   std::sort(sorted.begin(), sorted.end(),
@@ -29,10 +31,12 @@ void KeepFirst(Ngrams* ngrams) {
     ngrams->keys[i] = ngrams->keys[sorted[i].second];
     ngrams->begins[i] = ngrams->begins[sorted[i].second];
     ngrams->ends[i] = ngrams->ends[sorted[i].second];
+    ngrams->counts[i] = ngrams->counts[sorted[i].second];
   }
   ngrams->keys.resize(kept);
   ngrams->begins.resize(kept);
   ngrams->ends.resize(kept);
+  ngrams->counts.resize(kept);
 }
 
 }  // namespace
@@ -42,6 +46,7 @@ void MakeNgrams(std::string_view text, uint32_t longest, size_t max_characters, 
   out->keys.clear();
   out->begins.clear();
   out->ends.clear();
+  out->counts.clear();
   std::vector<Character>& characters = out->characters;
   Normalize(text, max_characters, &characters);
   if (characters.empty()) return;
@@ -63,6 +68,14 @@ void MakeNgrams(std::string_view text, uint32_t longest, size_t max_characters, 
     }
   }
   KeepFirst(out);
+}
+
+bool HasMark(uint64_t key) {
+  for (; key != 0; key >>= kBits) {
+    const auto code = static_cast<char32_t>(key & ((1u << kBits) - 1));
+    if (code == kBegin || code == kEnd) return true;
+  }
+  return false;
 }
 
 std::string NgramText(uint64_t key) {

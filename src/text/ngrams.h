@@ -19,17 +19,19 @@ struct Ngrams {
   std::vector<uint64_t> keys;
   // The bytes of the original; empty at an edge of the text for its mark alone.
   std::vector<uint32_t> begins, ends;
+  std::vector<uint32_t> counts;       // times that it stands in the text, at least 1
   std::vector<Character> characters;  // scratch, kept for its memory
   std::vector<std::pair<uint64_t, uint32_t>> sorted;
 };
 
 // The different n-grams of up to `longest` (1 to 3) characters, each where it comes first, by place,
-// the shorter first: that a word stands there says nearly all, how often it stands there hardly more
-// (Wang & Manning 2012), and who repeats a word 500 times does not shout down the rest. The text's two
+// the shorter first: who repeats a word 500 times does not shout down the rest. The text's two
 // ends take part as marks (U+0002, U+0003, which no normalised text holds) in n-grams of two and more.
 // O(n log n) in the n characters read, at most `max_characters`. Thread-safe.
 void MakeNgrams(std::string_view text, uint32_t longest, size_t max_characters, Ngrams* out);
 
+// Whether an end's mark is part of the n-gram.
+bool HasMark(uint64_t key);
 // An n-gram's characters as UTF-8, the marks as "⟨" and "⟩".
 std::string NgramText(uint64_t key);
 

@@ -4,6 +4,7 @@
 #include <rapidcheck/gtest.h>
 
 #include <chrono>
+#include <map>
 #include <set>
 
 #include "text/ngrams.h"
@@ -69,10 +70,24 @@ TEST(Ngrams, OfAShortText) {
   EXPECT_TRUE(ngrams.keys.empty());
 }
 
+TEST(Ngrams, AreCounted) {
+  Ngrams ngrams;
+  MakeNgrams("看书看书看", 2, 100, &ngrams);
+  std::map<std::string, uint32_t> counts;
+  for (size_t i = 0; i < ngrams.keys.size(); ++i) {
+    const std::string text = NgramText(ngrams.keys[i]);
+    counts[text] = ngrams.counts[i];
+    EXPECT_EQ(HasMark(ngrams.keys[i]), text.starts_with("⟨") || text.ends_with("⟩")) << text;
+  }
+  EXPECT_EQ(counts, (std::map<std::string, uint32_t>{
+                        {"⟨看", 1}, {"看", 3}, {"看书", 2}, {"书", 2}, {"书看", 2}, {"看⟩", 1}}));
+}
+
 RC_GTEST_PROP(Ngrams, EachOnceAndNeverZero, ()) {
   const std::string text = AnyBytes() + AnyBytes();
   Ngrams ngrams;
   MakeNgrams(text, *rc::gen::inRange(1u, 4u), 1000, &ngrams);
+  RC_ASSERT(ngrams.counts.size() == ngrams.keys.size());
   const std::set<uint64_t> different(ngrams.keys.begin(), ngrams.keys.end());
   RC_ASSERT(different.size() == ngrams.keys.size());
   RC_ASSERT(!different.contains(0));
