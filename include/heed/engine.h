@@ -70,8 +70,8 @@ struct ScoreWeights {
 struct BroadcastOptions {
   // What may be taken of rooms whose catalog document does not say: "off", "measures" or "proxies".
   std::string rooms = "measures";
-  std::string model;             // of moment attention (docs/moments.md); empty: none
-  bool record_attention = true;  // what it reads goes into the log and so into rankings
+  std::string model;                     // of moment attention (docs/moments.md); empty: none
+  bool record_attention = true;          // what it reads goes into the log and so into rankings
   int64_t look_back_ms = 600'000;        // how long a second is kept
   uint64_t max_rooms = 200;              // kept at the same time; then the one silent longest goes
   uint64_t embedding_bytes = 4'194'304;  // of one room's vectors; then the oldest go

@@ -14,7 +14,8 @@ namespace heed::event {
 
 // Event types proper; the variant's last alternative is Extension.
 inline constexpr size_t kTypes = std::variant_size_v<AnyData> - 1;
-static_assert(kTypes == 54 && std::is_same_v<std::variant_alternative_t<kTypes, AnyData>, Extension>);
+static_assert(kTypes == 54 &&
+              std::is_same_v<std::variant_alternative_t<kTypes, AnyData>, Extension>);
 
 template <typename T>
 inline constexpr size_t kFieldCount = std::remove_cvref_t<decltype(kLayout<T>)>::kCount;

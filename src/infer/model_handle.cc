@@ -21,8 +21,7 @@ std::shared_ptr<ServingModel> ServingModel::Make(std::string version,
       .precision = precision, .cached_items = kCachedItems, .cached_tokens = kCachedTokens};
   auto compiled = CompiledRanker::Compile(model->ranker, options);
   if (!compiled.ok() && precision == kernels::Precision::kInt8) {
-    LogWarn("model {} does not serve in int8: {}", model->version,
-                 compiled.status().message());
+    LogWarn("model {} does not serve in int8: {}", model->version, compiled.status().message());
     options.precision = kernels::Precision::kFp32;
     compiled = CompiledRanker::Compile(model->ranker, options);
   }
