@@ -591,7 +591,7 @@ struct Data : AnyData {
   Data& operator=(const Data& other);
   Data& operator=(Data&& other) noexcept;
   ~Data();
-  template <typename T>
+  template <typename T>  // implicit, as std::variant's is. NOLINTNEXTLINE(bugprone-*,google-*)
   requires(!std::is_base_of_v<AnyData, std::remove_cvref_t<T>>) Data(T&& value)
       : AnyData(std::forward<T>(value)) {}
   template <typename T>
