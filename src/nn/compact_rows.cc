@@ -45,6 +45,7 @@ void CompactRows::Set(size_t row, const float* values) {
 }
 
 void CompactRows::Read(const std::byte* row, size_t column, size_t n, float* out) const {
+  if (n == 0) return;  // `out` may be null then
   const size_t body = width_ - tail_;
   const std::byte* numbers = row + scale_bytes_ + tail_ * sizeof(float);
   if (column >= body) {
