@@ -19,8 +19,8 @@ bool PicturePick::MayWant(int64_t pts_us, bool referred_to, PictureMode mode) {
   if (known != nullptr && (pts_us >= known->pts_us || (known->referred_to && !referred_to))) {
     return false;
   }
-  Choice& choice = known != nullptr ? *known : choices_[chosen_++ % choices_.size()];
-  choice = {.stretch = stretch, .pts_us = pts_us, .referred_to = referred_to};
+  Choice* const choice = known != nullptr ? known : &choices_[chosen_++ % choices_.size()];
+  *choice = {.stretch = stretch, .pts_us = pts_us, .referred_to = referred_to};
   return true;
 }
 
