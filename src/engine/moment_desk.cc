@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "engine/attention_sample.h"
 #include "text/analyzer.h"
 
@@ -189,7 +190,7 @@ Result<TakenCounts> MomentDesk::Take(MomentPost post) {
     if (sample.ok()) {
       samples.push_back(std::move(sample).value());
     } else {
-      ++lost_samples_;
+      Lost(1, sample.status());
     }
   }
   Record(std::move(samples));
@@ -202,9 +203,20 @@ void MomentDesk::Record(std::vector<event::Event> samples) {
   const Status queued =
       log_->TryAppend(std::move(samples), /*never_shed=*/false,
                       [this, count](const Result<std::vector<store::Appended>>& appended) {
-                        (appended.ok() ? samples_ : lost_samples_) += count;
+                        if (appended.ok()) {
+                          samples_ += count;
+                        } else {
+                          Lost(count, appended.status());
+                        }
                       });
-  if (!queued.ok()) lost_samples_ += count;
+  if (!queued.ok()) Lost(count, queued);
+}
+
+void MomentDesk::Lost(size_t count, const Status& why) {
+  // Told once: every room would say it every second. The metric counts them all.
+  if (lost_samples_.fetch_add(count) == 0) {
+    LogWarn("readings of rooms' attention are not kept in the log: {}", why.ToString());
+  }
 }
 
 Result<TakenCounts> MomentDesk::TakeEmbeddings(EmbeddingPost post) {

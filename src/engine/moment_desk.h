@@ -101,6 +101,7 @@ class MomentDesk {
   std::shared_ptr<Room> FindOrMake(std::string_view tenant, std::string_view room, int64_t now_ms);
   // The samples are what the log can do without: full, it sheds them, and the moments are taken all the same.
   void Record(std::vector<event::Event> samples);
+  void Lost(size_t count, const Status& why);
 
   const BroadcastOptions options_;
   const decide::BroadcastUse otherwise_;
